@@ -1,0 +1,75 @@
+//! One type for every plug-in point: a name, a settings schema, a constructor.
+//!
+//! Each point keeps a `static` slice of [`Kind`]s sorted by name. Settings validation, the Admin API's
+//! schemas, forms in the page, documents and contract tests all walk that slice.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// One implementation that settings can name.
+pub struct Kind<T: ?Sized + 'static> {
+    /// The name as written in settings and in the Admin API.
+    pub name: &'static str,
+    /// The JSON schema of the settings, derived from the settings struct and its documentation.
+    pub schema: fn() -> Value,
+    /// Checks the settings and builds the thing; does no IO.
+    pub build: fn(Value) -> Result<Box<T>, ConfigError>,
+}
+
+impl<T: ?Sized> fmt::Debug for Kind<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kind").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Finds a kind by name in a registry.
+pub fn find<'a, T: ?Sized>(kinds: &'a [Kind<T>], name: &str) -> Option<&'a Kind<T>> {
+    kinds.iter().find(|kind| kind.name == name)
+}
+
+/// The JSON schema of a settings struct.
+pub fn schema_of<C: schemars::JsonSchema>() -> Value {
+    schemars::schema_for!(C).to_value()
+}
+
+/// Reads settings into their struct; unknown and mistyped keys become [`Problem`]s.
+pub fn read<C: DeserializeOwned>(settings: Value) -> Result<C, ConfigError> {
+    serde_json::from_value(settings).map_err(|error| ConfigError::one("", error.to_string()))
+}
+
+/// One mistake in settings.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// Path of the key, dotted; empty for the whole.
+    pub key: String,
+    /// What is wrong, naming the value; lower case, without a final stop.
+    pub message: String,
+}
+
+/// All mistakes found in one set of settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", join(.problems))]
+pub struct ConfigError {
+    /// Never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// An error with a single mistake.
+    pub fn one(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { problems: vec![Problem { key: key.into(), message: message.into() }] }
+    }
+}
+
+fn join(problems: &[Problem]) -> String {
+    let parts: Vec<String> = problems
+        .iter()
+        .map(|problem| match problem.key.as_str() {
+            "" => problem.message.clone(),
+            key => format!("{key}: {}", problem.message),
+        })
+        .collect();
+    parts.join("; ")
+}

@@ -1,0 +1,17 @@
+//! What weir's crates share that knows nothing of HTTP traffic.
+//!
+//! In reading order: [`Kind`] (how plug-ins are listed), [`Secret`], [`Timestamp`] and [`Clock`],
+//! [`Backoff`], [`inflate`] (capped decompression).
+//!
+//! This crate does no IO, starts no task and never learns what an exchange is.
+
+pub mod backoff;
+pub mod clock;
+pub mod inflate;
+pub mod kind;
+pub mod secret;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use kind::{ConfigError, Kind, Problem};
+pub use secret::Secret;

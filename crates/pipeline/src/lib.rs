@@ -1,0 +1,11 @@
+//! How exchanges travel: one bounded door, processors in order, one journal, a cursor on it for every target, and a
+//! ledger that balances.
+//!
+//! In reading order: [`exporter`], [`receiver`] (what plug-ins implement), `record` (the flat form of an exchange),
+//! `ledger`, `intake`, `processors`, `journal`, `target`.
+
+pub mod exporter;
+pub mod receiver;
+
+pub use exporter::{Batch, Delivered, ExportError, Exporter};
+pub use receiver::{Call, Credential, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};
