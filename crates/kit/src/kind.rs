@@ -1,20 +1,22 @@
 //! One type for every plug-in point: a name, a settings schema, a constructor.
 //!
-//! Each point keeps a `static` slice of [`Kind`]s sorted by name. Settings validation, the Admin API's
-//! schemas, forms in the page, documents and contract tests all walk that slice.
+//! Each point keeps a `static` slice of [`Kind`]s sorted by name. Settings validation, the Admin API's schemas, forms in
+//! the page, documents and contract tests all walk that slice.
 
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::schema::FieldSpec;
+
 /// One implementation that settings can name.
 pub struct Kind<T: ?Sized + 'static> {
     /// The name as written in settings and in the Admin API.
     pub name: &'static str,
-    /// The JSON schema of the settings, derived from the settings struct and its documentation.
-    pub schema: fn() -> Value,
-    /// Checks the settings and builds the thing; does no IO.
+    /// Its settings.
+    pub fields: &'static [FieldSpec],
+    /// Builds the thing from settings that [`crate::schema::check`] has completed; does no IO.
     pub build: fn(Value) -> Result<Box<T>, ConfigError>,
 }
 
@@ -27,11 +29,6 @@ impl<T: ?Sized> fmt::Debug for Kind<T> {
 /// Finds a kind by name in a registry.
 pub fn find<'a, T: ?Sized>(kinds: &'a [Kind<T>], name: &str) -> Option<&'a Kind<T>> {
     kinds.iter().find(|kind| kind.name == name)
-}
-
-/// The JSON schema of a settings struct.
-pub fn schema_of<C: schemars::JsonSchema>() -> Value {
-    schemars::schema_for!(C).to_value()
 }
 
 /// Reads settings into their struct; unknown and mistyped keys become [`Problem`]s.

@@ -9,9 +9,11 @@ pub mod backoff;
 pub mod clock;
 pub mod inflate;
 pub mod kind;
+pub mod schema;
 pub mod secret;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use kind::{ConfigError, Kind, Problem};
+pub use schema::{FieldKind, FieldSpec};
 pub use secret::Secret;

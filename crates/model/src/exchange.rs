@@ -49,6 +49,9 @@ pub struct Exchange {
     pub findings: Vec<Finding>,
     /// How many calls this one stands for: 1, or 1 / sampling rate. Counts and sums multiply by it.
     pub weight: u32,
+    /// Ids of the gateway's plugin configurations that asked for this exchange; targets that belong to one of them are
+    /// fed by it.
+    pub plugins: Vec<String>,
     /// All else that a format knows, by OpenTelemetry name or prefixed by the format (`tyk.org_id`).
     pub attributes: Attributes,
 }
@@ -74,6 +77,7 @@ impl Exchange {
             operation: None,
             findings: Vec::new(),
             weight: 1,
+            plugins: Vec::new(),
             attributes: Attributes::default(),
         }
     }

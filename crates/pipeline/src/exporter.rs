@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
+use weir_kit::{ConfigError, FieldSpec};
 use weir_model::Exchange;
 
 /// Sends batches to one place.
@@ -57,4 +59,68 @@ pub enum ExportError {
         /// What the other side said.
         cause: String,
     },
+}
+
+/// One kind of exporter that settings and gateway plugins can name.
+pub struct ExporterKind {
+    /// The name, which is also the plugin's name in the Admin API where the original was a Kong plugin.
+    pub name: &'static str,
+    /// Other plugin names that mean this one.
+    pub aliases: &'static [&'static str],
+    /// Its settings, by their original names and units.
+    pub fields: &'static [FieldSpec],
+    /// Builds it from settings that [`weir_kit::schema::check`] has completed; does no IO.
+    pub build: fn(Value) -> Result<Built, ConfigError>,
+}
+
+/// An exporter with what its settings ask of the pipeline and the gateway.
+pub struct Built {
+    /// The exporter.
+    pub exporter: Box<dyn Exporter>,
+    /// How to batch and retry for it.
+    pub queue: QueueSettings,
+    /// What the gateway must capture for it.
+    pub capture: CaptureWish,
+}
+
+/// How exchanges are batched for a target and how failures are retried. Names are those of Kong's queues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSettings {
+    /// Most exchanges in a batch.
+    pub max_batch_size: usize,
+    /// Most bytes in a batch (flat record size); a single larger exchange travels alone.
+    pub max_batch_bytes: usize,
+    /// How long a batch may wait to fill up, counted from its first exchange.
+    pub max_coalescing_delay: Duration,
+    /// Wait after a first failure; doubles with jitter up to `max_retry_delay`.
+    pub initial_retry_delay: Duration,
+    /// Longest wait between attempts.
+    pub max_retry_delay: Duration,
+    /// Attempts for one batch before it is dropped (`retries`); `None`: for as long as the journal keeps it.
+    pub max_attempts: Option<u32>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            max_batch_size: 1_000,
+            max_batch_bytes: 16 * 1024 * 1024,
+            max_coalescing_delay: Duration::from_secs(1),
+            initial_retry_delay: Duration::from_millis(500),
+            max_retry_delay: Duration::from_secs(60),
+            max_attempts: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the gateway must capture for an exporter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CaptureWish {
+    /// Most bytes of each request body to keep; 0 for none.
+    pub request_body_bytes: usize,
+    /// Most bytes of each response body to keep; 0 for none.
+    pub response_body_bytes: usize,
 }

@@ -5,7 +5,11 @@
 //! `ledger`, `intake`, `processors`, `journal`, `target`.
 
 pub mod exporter;
+pub mod file_format;
 pub mod receiver;
 
-pub use exporter::{Batch, Delivered, ExportError, Exporter};
+pub use exporter::{
+    Batch, Built, CaptureWish, Delivered, ExportError, Exporter, ExporterKind, QueueSettings,
+};
+pub use file_format::{Imported, Importer, ImporterKind, Renderer, RendererKind};
 pub use receiver::{Call, Credential, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};
