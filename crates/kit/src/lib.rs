@@ -11,6 +11,7 @@ pub mod inflate;
 pub mod kind;
 pub mod schema;
 pub mod secret;
+pub mod units;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

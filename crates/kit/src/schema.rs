@@ -44,6 +44,12 @@ pub enum FieldKind {
     Boolean,
     /// An absolute http or https URL.
     Url,
+    /// Text with a unit, read by [`crate::units::duration`].
+    Duration,
+    /// Text with a unit or a whole number of bytes, read by [`crate::units::size`].
+    Size,
+    /// An address to listen on: `host:port`, or `off`.
+    Listen,
     /// A list.
     Array(&'static FieldKind),
     /// Like a list, order without meaning and no item twice.
