@@ -56,6 +56,8 @@ pub enum FieldKind {
     Set(&'static FieldKind),
     /// Values by free names.
     Map(&'static FieldKind),
+    /// Anything; whoever reads it checks it.
+    Any,
     /// A group of settings.
     Record(&'static [FieldSpec]),
 }
