@@ -1,0 +1,259 @@
+//! Plugins: who may look at a call and change it on its way, in Kong's phases.
+//!
+//! **Who fills what.** This file defines the seam: [`Plugin`], [`Call`] and [`Chain`]. Each plugin is a folder beside it
+//! and one line in the list of plugins; the Admin API side builds the plugins from their configurations and the
+//! [`Chain`] of every route from Kong's precedence. The data plane (`proxy`) runs the chain.
+//!
+//! | phase | when | may |
+//! |---|---|---|
+//! | `rewrite` | head read, before routing; global plugins only | change the request |
+//! | `access` | route known | wait, change the request, set the consumer, answer instead |
+//! | `header_filter` | head of the answer known (from the service, the gateway or a plugin) | change it |
+//! | `body_filter` | each piece of the answer's body | change it |
+//! | `log` | the call has ended | look |
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, request, response};
+use weir_kit::Timestamp;
+use weir_model::{ExchangeId, Peer};
+use weir_pipeline::CaptureWish;
+
+use crate::answer::Answer;
+use crate::snapshot::{Route, Service, Snapshot};
+
+/// One configured plugin. Shared by all workers; what belongs to a call lives in [`Call`].
+#[async_trait(?Send)]
+pub trait Plugin: Send + Sync {
+    /// Id of its configuration (Kong's plugin id).
+    fn id(&self) -> &Arc<str>;
+
+    /// The phases it takes part in; the others are never called.
+    fn phases(&self) -> Phases;
+
+    /// What must be captured for it; `None` when it asks for no record.
+    fn capture(&self) -> Option<CaptureWish> {
+        None
+    }
+
+    /// Before routing.
+    fn rewrite(&self, _call: &mut Call) {}
+
+    /// Before the call goes on; `Some` answers in place of the service, and later plugins' `access` is not run.
+    async fn access(&self, _call: &mut Call) -> Option<Answer> {
+        None
+    }
+
+    /// When the head of the answer is known. `Content-Length` is not to be changed here.
+    fn header_filter(&self, _call: &mut Call, _response: &mut response::Parts) {}
+
+    /// For each piece of the answer's body; `last` with the final one, which may be empty.
+    fn body_filter(&self, _call: &mut Call, piece: Bytes, _last: bool) -> Bytes {
+        piece
+    }
+
+    /// When the call has ended, however it did.
+    fn log(&self, _call: &Call, _outcome: &CallOutcome) {}
+}
+
+/// A set of phases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Phases(u8);
+
+impl Phases {
+    /// No phase: the plugin only asks for records.
+    pub const NONE: Self = Self(0);
+    /// [`Plugin::rewrite`]
+    pub const REWRITE: Self = Self(1);
+    /// [`Plugin::access`]
+    pub const ACCESS: Self = Self(2);
+    /// [`Plugin::header_filter`]
+    pub const HEADER_FILTER: Self = Self(4);
+    /// [`Plugin::body_filter`]
+    pub const BODY_FILTER: Self = Self(8);
+    /// [`Plugin::log`]
+    pub const LOG: Self = Self(16);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether this set has all phases of `other`.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The plugins of a call in the order they run (highest priority first), at most one configuration of each.
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    slots: Vec<Slot>,
+    phases: Phases,
+    capture: Option<CaptureWish>,
+}
+
+impl Chain {
+    /// A chain of these slots, in this order.
+    pub fn new(slots: Vec<Slot>) -> Self {
+        let plugins = || slots.iter().flat_map(Slot::all);
+        let phases = plugins().fold(Phases::NONE, |phases, plugin| phases.and(plugin.phases()));
+        let capture = plugins().filter_map(|plugin| plugin.capture()).reduce(widest);
+        Self { slots, phases, capture }
+    }
+
+    /// Whether any of its plugins has this phase.
+    pub fn has(&self, phase: Phases) -> bool {
+        self.phases.has(phase)
+    }
+
+    /// The widest wish of all plugins that may run, whoever the consumer will be.
+    pub fn capture(&self) -> Option<CaptureWish> {
+        self.capture
+    }
+
+    /// The slots in order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The configurations that run for this consumer and have this phase.
+    pub(crate) fn running<'a>(
+        &'a self,
+        phase: Phases,
+        consumer: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Arc<dyn Plugin>> {
+        let slots = self.slots.iter().filter_map(move |slot| slot.pick(consumer));
+        slots.filter(move |plugin| plugin.phases().has(phase))
+    }
+
+    /// Ids of the configurations that asked for a record of this call.
+    pub(crate) fn asking<'a>(&'a self, consumer: Option<&'a str>) -> impl Iterator<Item = &'a Arc<str>> {
+        let slots = self.slots.iter().filter_map(move |slot| slot.pick(consumer));
+        slots.filter(|plugin| plugin.capture().is_some()).map(|plugin| plugin.id())
+    }
+}
+
+/// The larger wish in each part.
+pub(crate) fn widest(a: CaptureWish, b: CaptureWish) -> CaptureWish {
+    CaptureWish {
+        request_body_bytes: a.request_body_bytes.max(b.request_body_bytes),
+        response_body_bytes: a.response_body_bytes.max(b.response_body_bytes),
+    }
+}
+
+/// The configurations of one plugin that may run on a route; which one depends on the consumer.
+///
+/// Scopes that do not depend on the consumer (route, service, global) are already decided by precedence when the chain is
+/// built: only the winner is here.
+#[derive(Clone, Default)]
+pub struct Slot {
+    /// Runs for consumers without an entry below, and before a consumer is known.
+    pub anyone: Option<Arc<dyn Plugin>>,
+    /// By Kong's consumer id.
+    pub by_consumer: HashMap<Arc<str>, Arc<dyn Plugin>>,
+}
+
+impl Slot {
+    /// A slot that does not depend on the consumer.
+    pub fn for_anyone(plugin: Arc<dyn Plugin>) -> Self {
+        Self { anyone: Some(plugin), by_consumer: HashMap::new() }
+    }
+
+    /// The configuration that runs for this consumer.
+    pub fn pick(&self, consumer: Option<&str>) -> Option<&Arc<dyn Plugin>> {
+        if !self.by_consumer.is_empty()
+            && let Some(plugin) = consumer.and_then(|id| self.by_consumer.get(id))
+        {
+            return Some(plugin);
+        }
+        self.anyone.as_ref()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+        self.anyone.iter().chain(self.by_consumer.values())
+    }
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.all().map(|plugin| plugin.id())).finish()
+    }
+}
+
+/// One call, as plugins see and change it. Lives on one worker.
+#[derive(Debug)]
+pub struct Call {
+    /// Id of the exchange; also the request id that is sent along.
+    pub id: ExchangeId,
+    /// When the first byte arrived.
+    pub started_at: Timestamp,
+    /// Who calls, after `trusted_ips`.
+    pub client: Peer,
+    /// Our end of the client's connection.
+    pub local: Peer,
+    /// Whether the client used TLS.
+    pub tls: bool,
+    /// The request as it will be sent on. Header changes go to the service and into the record.
+    pub request: request::Parts,
+    /// Who called, once a plugin has found out.
+    pub consumer: Option<Rc<Authenticated>>,
+    /// Headers to add to the answer, whoever makes it.
+    pub response_headers: HeaderMap,
+    /// What plugins keep from one phase to the next, by type.
+    pub kept: Extensions,
+    /// The configuration this call began with.
+    pub snapshot: Rc<Arc<Snapshot>>,
+    /// Index of the route, once it is known.
+    pub route: Option<usize>,
+}
+
+impl Call {
+    /// The route that matched.
+    pub fn route(&self) -> Option<&Route> {
+        self.snapshot.routes.get(self.route?)
+    }
+
+    /// The service of the route.
+    pub fn service(&self) -> Option<&Service> {
+        self.snapshot.service_of(self.route?)
+    }
+
+    /// Id of the consumer, when one was found.
+    pub fn consumer_id(&self) -> Option<&str> {
+        self.consumer.as_ref()?.id.as_deref()
+    }
+}
+
+/// Who called, as an authentication plugin found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authenticated {
+    /// Kong's consumer id.
+    pub id: Option<Arc<str>>,
+    /// Kong's `username`.
+    pub username: Option<Arc<str>>,
+    /// Kong's `custom_id`.
+    pub custom_id: Option<Arc<str>>,
+    /// Id of the credential, never the credential.
+    pub credential: Option<Arc<str>>,
+    /// Whether this is the consumer named by `anonymous`.
+    pub anonymous: bool,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOutcome {
+    /// Status as sent; 499 when the client left before there was one.
+    pub status: u16,
+    /// `error.type`, when something went wrong.
+    pub error: Option<&'static str>,
+    /// Bytes of the request's body.
+    pub request_size: u64,
+    /// Bytes of the answer's body.
+    pub response_size: u64,
+}
