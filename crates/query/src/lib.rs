@@ -6,6 +6,13 @@
 //! Pure: no IO, no task, no clock.
 
 pub mod ast;
+pub mod check;
+pub mod json;
+pub mod mistake;
+pub mod parse;
+pub mod syntax;
 pub mod table;
+pub mod time;
 
 pub use ast::{Aggregation, Cursor, Dimension, Filter, Listing, Measure, Op, Order, TimeRange};
+pub use mistake::{Mistake, Place};
