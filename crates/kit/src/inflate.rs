@@ -61,6 +61,56 @@ pub fn inflate(coding: Coding, bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>
     }
 }
 
+/// What could be had of compressed bytes that may be cut or broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    /// The beginning of the decompressed content.
+    pub bytes: Vec<u8>,
+    /// Why it ends where it ends.
+    pub end: End,
+}
+
+/// Why a decompressed prefix ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is all there was.
+    Complete,
+    /// The limit was reached.
+    Capped,
+    /// The compressed bytes end or break off here.
+    Broken,
+}
+
+/// Decompresses as much of `bytes` as can be read, at most `max_bytes`.
+pub fn inflate_prefix(coding: Coding, bytes: &[u8], max_bytes: usize) -> Prefix {
+    match coding {
+        Coding::Identity => read_prefix(bytes, max_bytes),
+        Coding::Gzip => read_prefix(GzDecoder::new(bytes), max_bytes),
+        Coding::Zstd => match zstd::stream::read::Decoder::with_buffer(bytes) {
+            Ok(decoder) => read_prefix(decoder, max_bytes),
+            Err(_) => Prefix { bytes: Vec::new(), end: End::Broken },
+        },
+        Coding::Deflate => {
+            let prefix = read_prefix(ZlibDecoder::new(bytes), max_bytes);
+            let is_raw = prefix.end == End::Broken && prefix.bytes.is_empty();
+            if is_raw { read_prefix(DeflateDecoder::new(bytes), max_bytes) } else { prefix }
+        }
+    }
+}
+
+fn read_prefix(reader: impl Read, max: usize) -> Prefix {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let outcome = reader.take(limit).read_to_end(&mut bytes);
+    let end = match outcome {
+        _ if bytes.len() > max => End::Capped,
+        Ok(_) => End::Complete,
+        Err(_) => End::Broken,
+    };
+    bytes.truncate(max);
+    Prefix { bytes, end }
+}
+
 fn read_capped(coding: Coding, reader: impl Read, max: usize) -> Result<Vec<u8>, InflateError> {
     let mut out = Vec::new();
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
@@ -113,11 +163,31 @@ mod tests {
         assert_eq!(inflate(Coding::Deflate, &raw, 10).unwrap(), b"hello");
     }
 
+    #[test]
+    fn the_beginning_of_cut_bytes_is_read() {
+        let text: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        for coding in ALL {
+            let small = packed(coding, &text);
+            assert_eq!(
+                inflate_prefix(coding, &small, text.len()),
+                Prefix { bytes: text.clone(), end: End::Complete }
+            );
+            assert_eq!(
+                inflate_prefix(coding, &small, 10),
+                Prefix { bytes: text[..10].to_vec(), end: End::Capped }
+            );
+            let half = inflate_prefix(coding, &small[..small.len() / 2], text.len());
+            assert!(!half.bytes.is_empty() && text.starts_with(&half.bytes), "{coding:?}");
+            assert_eq!(half.end == End::Broken, coding != Coding::Identity, "{coding:?}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn foreign_bytes_never_panic(bytes: Vec<u8>) {
             for coding in ALL {
                 let _outcome = inflate(coding, &bytes, 1_000);
+                let _prefix = inflate_prefix(coding, &bytes, 1_000);
             }
         }
     }

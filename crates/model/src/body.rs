@@ -118,11 +118,14 @@ pub enum WhyNot {
     Stream,
     /// Larger than the limit of the format it came by.
     TooLarge,
+    /// It could not be read (unknown content coding, broken data), so its secrets could not be masked.
+    Unmaskable,
 }
 
 impl WhyNot {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Unknown, Self::Off, Self::Budget, Self::Stream, Self::TooLarge];
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Off, Self::Budget, Self::Stream, Self::TooLarge, Self::Unmaskable];
 
     /// The public name.
     pub fn name(self) -> &'static str {
@@ -132,6 +135,7 @@ impl WhyNot {
             Self::Budget => "budget",
             Self::Stream => "stream",
             Self::TooLarge => "too_large",
+            Self::Unmaskable => "unmaskable",
         }
     }
 }

@@ -413,6 +413,7 @@ fn why(number: u8) -> WhyNot {
         2 => WhyNot::Budget,
         3 => WhyNot::Stream,
         4 => WhyNot::TooLarge,
+        5 => WhyNot::Unmaskable,
         _ => WhyNot::Unknown,
     }
 }

@@ -338,6 +338,7 @@ fn why_number(why: WhyNot) -> u8 {
         WhyNot::Budget => 2,
         WhyNot::Stream => 3,
         WhyNot::TooLarge => 4,
+        WhyNot::Unmaskable => 5,
     }
 }
 
