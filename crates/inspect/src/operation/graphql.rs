@@ -154,7 +154,7 @@ fn head(lexer: &mut Lexer<'_>, fragment: bool) -> Option<Option<Range<usize>>> {
     let mut name = None;
     let mut parentheses = 0_usize;
     let mut directive = false;
-    while let Some(lexeme) = lexer.next() {
+    for lexeme in lexer.by_ref() {
         match lexeme {
             Lexeme::Punctuator('{') if parentheses == 0 => return Some(name),
             Lexeme::Punctuator('(') => parentheses += 1,

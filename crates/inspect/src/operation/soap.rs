@@ -6,8 +6,9 @@ use super::{Named, decoded};
 use crate::media;
 use crate::xml::{Scanner, Token, local};
 
+/// Without the final slash, which some senders forget.
 const NAMESPACES: [&[u8]; 2] =
-    [b"http://schemas.xmlsoap.org/soap/envelope/", b"http://www.w3.org/2003/05/soap-envelope"];
+    [b"http://schemas.xmlsoap.org/soap/envelope", b"http://www.w3.org/2003/05/soap-envelope"];
 
 /// The call in an XML body, when its root is an envelope.
 pub(super) fn named(

@@ -29,10 +29,10 @@ impl Redactor {
         for (name, value) in &mut headers.0 {
             if self.headers.matches(name.as_bytes()) {
                 *value = Bytes::from(masked(name, value));
-            } else if memchr::memchr3(b'=', b'@', b'{', value).is_some() {
-                if let Some(masked) = self.mask_header_value(value) {
-                    *value = Bytes::from(masked);
-                }
+            } else if memchr::memchr3(b'=', b'@', b'{', value).is_some()
+                && let Some(masked) = self.mask_header_value(value)
+            {
+                *value = Bytes::from(masked);
             }
         }
     }

@@ -156,10 +156,10 @@ impl Redactor {
         let mut splicer = Splicer::new(bytes);
         let mut start = 0;
         for line in bytes.split(|byte| *byte == b'\n') {
-            if let Some(data) = line.strip_prefix(b"data:") {
-                if let Some(masked) = self.mask_form(&media::form_of("", data), data, depth + 1) {
-                    splicer.replace(start + 5..start + line.len(), &masked);
-                }
+            if let Some(data) = line.strip_prefix(b"data:")
+                && let Some(masked) = self.mask_form(&media::form_of("", data), data, depth + 1)
+            {
+                splicer.replace(start + 5..start + line.len(), &masked);
             }
             start += line.len() + 1;
         }
