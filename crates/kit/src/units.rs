@@ -54,7 +54,7 @@ pub fn show_duration(duration: Duration) -> String {
     for (unit, width) in
         [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)]
     {
-        if micros > 0 && micros % width == 0 {
+        if micros > 0 && micros.is_multiple_of(width) {
             return format!("{}{unit}", micros / width);
         }
     }
