@@ -34,6 +34,11 @@ impl Answer {
         answer
     }
 
+    /// The answer Kong gives for this status when nothing more precise is to be said.
+    pub fn standard(status: StatusCode) -> Self {
+        Self::message(status, standard_message(status))
+    }
+
     /// An answer without body.
     pub fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Bytes::new(), error: None, close: false }
@@ -66,5 +71,26 @@ impl Answer {
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response
+    }
+}
+
+/// Kong's words for a status.
+fn standard_message(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "Bad request",
+        404 => "Not found",
+        405 => "Method not allowed",
+        408 => "Request timeout",
+        411 => "Length required",
+        412 => "Precondition failed",
+        413 => "Payload too large",
+        414 => "URI too long",
+        417 => "Expectation failed",
+        431 | 494 => "Request header or cookie too large",
+        500 => "An unexpected error occurred",
+        502 => "An invalid response was received from the upstream server",
+        503 => "The upstream server is currently unavailable",
+        504 => "The upstream server is timing out",
+        _ => status.canonical_reason().unwrap_or("An unexpected error occurred"),
     }
 }

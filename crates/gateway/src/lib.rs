@@ -1,15 +1,34 @@
 //! The reverse proxy: takes calls, routes them as Kong would, passes them on unchanged and tells what happened, without
 //! making any call wait for the telling.
 //!
-//! In reading order: [`proxy`] (the story of a call, top to bottom), [`snapshot`] (what it is configured to do),
-//! [`plugins`] (who may look and change on the way), [`answer`] (what it says itself), `framing` (what is refused
-//! before anybody reads it), `upstream` (connections to services), `capture` (the record of a call), `listener`.
+//! In reading order: `proxy` (the story of a call, top to bottom), [`snapshot`] (what it is configured to do),
+//! [`plugins`] (who may look and change on the way), [`answer`] (what it says itself), [`framing`] (what is refused
+//! before anybody reads it), `forward` and `upstream` (connections to services), `bodies`, `headers`, [`capture`] (the
+//! record of a call), `listener`, [`gateway`] (start and stop), [`settings`].
 //!
 //! It will never: wait for a record to be kept, read configuration files or the environment, know an exporter.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod answer;
+mod bodies;
+pub mod capture;
+mod draining;
+mod forward;
+pub mod framing;
+pub mod gateway;
+mod headers;
+mod listener;
 pub mod plugins;
+mod proxy;
+mod real_ip;
+pub mod settings;
 pub mod snapshot;
+mod timer;
+mod tunnel;
+mod upstream;
 pub mod upstream_path;
+mod worker;
+
+pub use gateway::{Gateway, GatewayCounter, GatewayCounts, GatewayHandle, StartError};
+pub use settings::Settings;

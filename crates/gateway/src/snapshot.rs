@@ -8,6 +8,7 @@
 //! Routing itself sits behind [`Router`]; its one implementation for Kong's rules lives in `router`.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -81,6 +82,11 @@ impl SnapshotHandle {
         self.0.load()
     }
 }
+
+/// A snapshot as a worker's calls hold it. The outer count is the worker's own, so that calls of different workers do
+/// not fight over one counter.
+#[allow(clippy::redundant_allocation)] // The point of it, see above.
+pub type HeldSnapshot = Rc<Arc<Snapshot>>;
 
 /// A service: where calls go.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The question, as data. Fields are resolved ([`Field`]), values typed; `check` makes these from names and texts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use weir_kit::Timestamp;
@@ -128,7 +129,8 @@ pub enum Dimension {
     Time(Duration),
     /// By value. An exchange without a value falls in the group `null`; one with several falls in each.
     Field(Field),
-    /// By bands of a number: below the first bound, between two, at or above the last.
+    /// By bands of a number: below the first bound (band 0), between two, at or above the last. The cell is the number
+    /// of the band. Text that writes a number counts as it, in open families.
     Bands {
         /// A number field.
         field: Field,
@@ -156,4 +158,32 @@ pub enum Measure {
     Quantile(Field, f64),
     /// How many different values; estimated (HyperLogLog), exact below a few hundred.
     Distinct(Field),
+}
+
+impl Dimension {
+    /// The name of its column: that of the field.
+    pub fn name(&self) -> Cow<'static, str> {
+        match self {
+            Self::Time(_) => "start_time".into(),
+            Self::Field(field) | Self::Bands { field, .. } => field.name(),
+        }
+    }
+}
+
+impl Measure {
+    /// The name of its column, as `check` reads it: `count`, `p99.9(http.server.request.duration)`.
+    pub fn name(&self) -> Cow<'static, str> {
+        let (function, field) = match self {
+            Self::Count => return "count".into(),
+            Self::ErrorRatio => return "error_ratio".into(),
+            Self::Sum(field) => ("sum".to_owned(), field),
+            Self::Mean(field) => ("mean".to_owned(), field),
+            Self::Min(field) => ("min".to_owned(), field),
+            Self::Max(field) => ("max".to_owned(), field),
+            // Rounded, for 0.999 × 100 is not exactly 99.9.
+            Self::Quantile(field, quantile) => (format!("p{}", (quantile * 1e8).round() / 1e6), field),
+            Self::Distinct(field) => ("distinct".to_owned(), field),
+        };
+        format!("{function}({})", field.name()).into()
+    }
 }

@@ -84,7 +84,7 @@ impl Checker {
                 "wildcards do not work in words alone, only in fields; write path:{text}, or search for whole words"
             )));
         }
-        let words = words(&text);
+        let words = crate::text::words(&text);
         if words.is_empty() {
             let detail =
                 format!("{} holds no word to search for; words are letters and digits", quoted(&text));
@@ -208,12 +208,6 @@ impl Checker {
             }),
         }
     }
-}
-
-/// Splits a text into lower-case words.
-fn words(text: &str) -> Vec<String> {
-    let words = text.split(|character: char| character.is_ascii() && !character.is_ascii_alphanumeric());
-    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// A duration in microseconds; a JSON number counts milliseconds, as durations in answers do.

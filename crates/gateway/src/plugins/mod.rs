@@ -24,7 +24,7 @@ use weir_model::{ExchangeId, Peer};
 use weir_pipeline::CaptureWish;
 
 use crate::answer::Answer;
-use crate::snapshot::{Route, Service, Snapshot};
+use crate::snapshot::{HeldSnapshot, Route, Service};
 
 /// One configured plugin. Shared by all workers; what belongs to a call lives in [`Call`].
 #[async_trait(?Send)]
@@ -208,7 +208,7 @@ pub struct Call {
     /// What plugins keep from one phase to the next, by type.
     pub kept: Extensions,
     /// The configuration this call began with.
-    pub snapshot: Rc<Arc<Snapshot>>,
+    pub snapshot: HeldSnapshot,
     /// Index of the route, once it is known.
     pub route: Option<usize>,
 }

@@ -1,0 +1,240 @@
+//! Accepting connections: plain or TLS, HTTP/1 or HTTP/2.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::draining::{Draining, drive};
+use crate::framing::{Guarded, Waits};
+use crate::proxy::serve;
+use crate::upstream::LocalExecutor;
+use crate::worker::{ClientConnection, Worker};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4_096;
+/// Pause after a failure to accept, such as no free file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What an HTTP/2 client says first.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Binds one address; several workers may bind the same, and share its connections.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts connections until the task is ended.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    worker: Rc<Worker>,
+    draining: Rc<Draining>,
+) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(counted) = Counted::new(&worker) else { continue };
+        let (tls, worker, open) = (tls.clone(), Rc::clone(&worker), draining.open());
+        let draining = Rc::clone(&draining);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection(stream, peer, tls, worker, &draining).await {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+            drop((counted, open));
+        });
+    }
+}
+
+/// Counts a connection while it is open.
+struct Counted(Rc<Worker>);
+
+impl Counted {
+    /// `None` when there are too many.
+    fn new(worker: &Rc<Worker>) -> Option<Self> {
+        let counters = &worker.common.counters;
+        counters.accepted.fetch_add(1, Ordering::Relaxed);
+        let most = worker.common.settings.max_connections as u64;
+        if counters.active.fetch_add(1, Ordering::Relaxed) >= most {
+            counters.active.fetch_sub(1, Ordering::Relaxed);
+            counters.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self(Rc::clone(worker)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let counters = &self.0.common.counters;
+        counters.active.fetch_sub(1, Ordering::Relaxed);
+        counters.closed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    worker: Rc<Worker>,
+    draining: &Draining,
+) -> Result<(), Failed> {
+    stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
+    let settings = &worker.common.settings;
+    let Some(acceptor) = tls else {
+        let mut stream = ClientStream::Plain(stream);
+        let first = tokio::time::timeout(settings.idle_timeout, first_bytes(&mut stream)).await??;
+        let http2 = first.starts_with(HTTP2_PREFACE);
+        return speak(Accepted { stream, first, http2, peer, local, sni: None }, worker, draining).await;
+    };
+    let stream = tokio::time::timeout(settings.head_timeout, acceptor.accept(stream)).await??;
+    let session = stream.get_ref().1;
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let sni = Some(session.server_name().map(str::to_owned));
+    let stream = ClientStream::Tls(Box::new(stream));
+    speak(Accepted { stream, first: BytesMut::new(), http2, peer, local, sni }, worker, draining).await
+}
+
+/// Reads until it is certain whether the client speaks HTTP/2.
+async fn first_bytes(stream: &mut ClientStream) -> io::Result<BytesMut> {
+    let mut first = BytesMut::with_capacity(4 * 1024);
+    while first.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&first) {
+        if stream.read_buf(&mut first).await? == 0 {
+            break;
+        }
+    }
+    Ok(first)
+}
+
+struct Accepted {
+    stream: ClientStream,
+    first: BytesMut,
+    http2: bool,
+    peer: SocketAddr,
+    local: SocketAddr,
+    /// `Some` with TLS; the name the client asked for, if any.
+    sni: Option<Option<String>>,
+}
+
+async fn speak(accepted: Accepted, worker: Rc<Worker>, draining: &Draining) -> Result<(), Failed> {
+    let Accepted { stream, first, http2, peer, local, sni } = accepted;
+    let settings = &worker.common.settings;
+    let waits = Waits {
+        idle: settings.idle_timeout,
+        head: settings.head_timeout,
+        body: settings.body_timeout,
+        write: settings.send_timeout,
+    };
+    let limits = settings.head;
+    let guarded = if http2 {
+        Guarded::http2(stream, first, waits)
+    } else {
+        Guarded::http1(stream, first, limits, waits)
+    };
+    let shared = Arc::clone(guarded.shared());
+    let client = Rc::new(ClientConnection::new(worker, peer, local, sni, Arc::clone(&shared)));
+    let service = service_fn(move |request| serve(Rc::clone(&client), request));
+    if http2 {
+        let connection = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(256)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .initial_stream_window_size(1024 * 1024)
+            .initial_connection_window_size(4 * 1024 * 1024)
+            .serve_connection(TokioIo::new(guarded), service);
+        return Ok(drive(connection, draining, &shared).await?);
+    }
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).max_buf_size(limits.head_bytes.max(32 * 1024) + 64 * 1024);
+    if limits.headers > 100 {
+        // The library counts 100 without being told, and does so without allocating.
+        builder.max_headers(limits.headers);
+    }
+    let connection = builder.serve_connection(TokioIo::new(guarded), service).with_upgrades();
+    Ok(drive(connection, draining, &shared).await?)
+}
+
+/// A client's socket.
+#[derive(Debug)]
+pub(crate) enum ClientStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+# Sourced by the other scripts: where to build, how to speak.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# In CI the checkout is thrown away after the run; what was built is not.
+if [[ -n "${CI:-}" && -z "${CARGO_TARGET_DIR:-}" ]]; then
+  export CARGO_TARGET_DIR="${XDG_CACHE_HOME:-$HOME/.cache}/weir/target"
+fi
+TARGET="${CARGO_TARGET_DIR:-target}"
+
+# Linking is half of an incremental build; a fast linker is used when there is one. The build works without.
+if [[ -z "${RUSTFLAGS:-}" ]]; then
+  for linker in mold lld; do
+    if command -v "$linker" >/dev/null || command -v "ld.$linker" >/dev/null; then
+      export RUSTFLAGS="-C link-arg=-fuse-ld=$linker"
+      break
+    fi
+  done
+fi
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+need() {
+  command -v "$1" >/dev/null || fail "$1 is missing; $2"
+}
+
+# A port nobody uses now.
+free_port() {
+  node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'
+}
+
+# Waits until a URL answers with success: wait_for URL SECONDS
+wait_for() {
+  for _ in $(seq $(($2 * 10))); do
+    curl --silent --fail --output /dev/null --max-time 1 "$1" && return 0
+    sleep 0.1
+  done
+  return 1
+}
