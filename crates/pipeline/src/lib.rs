@@ -2,16 +2,35 @@
 //! ledger that balances.
 //!
 //! In reading order: [`exporter`], [`receiver`] (what plug-ins implement), [`record`] (the flat form of an exchange),
-//! `ledger`, `intake`, `processors`, `journal`, `target`.
+//! [`ledger`], [`intake`], [`processors`], `journal`, [`target`],
+//! [`tap`], [`pipeline`] (the whole, put together).
 
 pub mod exporter;
 pub mod file_format;
+pub mod filter;
+pub mod intake;
+mod journal;
+pub mod ledger;
+pub mod pipeline;
+pub mod processors;
+pub mod receipt;
 pub mod receiver;
 pub mod record;
+pub mod tap;
+pub mod target;
 pub mod testing;
 
 pub use exporter::{
     Batch, Built, CaptureWish, Delivered, ExportError, Exporter, ExporterKind, QueueSettings,
 };
 pub use file_format::{Imported, Importer, ImporterKind, Renderer, RendererKind};
+pub use filter::Filter;
+pub use intake::Intake;
+pub use journal::{JournalSettings, JournalStatus, OpenError};
+pub use ledger::{LastError, Ledger, LedgerSnapshot, SourceAccount, TargetAccount, reason};
+pub use pipeline::{Pipeline, PipelineSettings, PipelineStatus};
+pub use processors::{ProcessorSettings, Processors, Sampling};
+pub use receipt::{NoRoom, Receipt};
 pub use receiver::{Call, Credential, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};
+pub use tap::{Subscription, Tap};
+pub use target::{Removal, Start, TargetError, TargetSpec, Targets};

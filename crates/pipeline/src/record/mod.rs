@@ -18,6 +18,7 @@ use weir_model::body::ContentCoding;
 use weir_model::{Body, Captured, Exchange, Headers};
 
 pub use reader::{BadRecord, decode};
+pub(crate) use reader::{Owner, any_owner};
 pub use writer::{BodyEnd, Side, Text, Timing, Writer};
 
 /// Appends the record of an exchange to `out`.

@@ -46,6 +46,27 @@ pub fn decode(bytes: Bytes) -> Result<Exchange, BadRecord> {
     parts.into_exchange()
 }
 
+/// What a filter needs to know of a record, without decoding the rest of it: `test` is called with the project, if it
+/// is not the default one, and with every plugin id, until it says yes.
+pub(crate) fn any_owner(bytes: &[u8], mut test: impl FnMut(Owner<'_>) -> bool) -> Result<bool, BadRecord> {
+    let mut sections = Sections::new(bytes)?;
+    let mut project = ProjectId::DEFAULT.as_bytes();
+    while let Some((tag, range)) = sections.next()? {
+        match tag {
+            tag::PROJECT => project = &bytes[range],
+            tag::PLUGIN if test(Owner::Plugin(&bytes[range])) => return Ok(true),
+            _ => {}
+        }
+    }
+    Ok(test(Owner::Project(project)))
+}
+
+/// One thing by which a record can be claimed.
+pub(crate) enum Owner<'a> {
+    Project(&'a [u8]),
+    Plugin(&'a [u8]),
+}
+
 /// Walks the sections of a record.
 struct Sections<'a> {
     bytes: &'a [u8],
@@ -135,12 +156,8 @@ impl Parts {
                 let micros = i64::from_le_bytes(raw.try_into().ok()?);
                 self.started_at = Some(Timestamp::from_micros(micros));
             }
-            tag::PROJECT => {
-                // The usual project is shared, not allocated again for every exchange.
-                if raw != ProjectId::DEFAULT.as_bytes() {
-                    exchange.project = std::str::from_utf8(raw).ok()?.into();
-                }
-            }
+            tag::PROJECT if raw == exchange.project.as_str().as_bytes() => {}
+            tag::PROJECT => exchange.project = std::str::from_utf8(raw).ok()?.into(),
             tag::ORIGIN_SOURCE => exchange.origin.source = text(raw)?,
             tag::ORIGIN_NODE => exchange.origin.node = Some(text(raw)?),
             tag::ORIGIN_ENVIRONMENT => exchange.origin.environment = Some(text(raw)?),

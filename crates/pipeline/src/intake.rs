@@ -1,0 +1,263 @@
+//! The one bounded door into the pipeline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use weir_model::Exchange;
+
+use crate::journal::{Entry, Journal, Pending};
+use crate::ledger::{Ledger, reason};
+use crate::processors::{Processors, Verdict};
+use crate::receipt::{NoRoom, Receipt};
+use crate::record::{self, FRAME_BYTES};
+use crate::tap::Tap;
+
+/// Bytes of records that travel in one frame, unless a single one is larger.
+const FRAME_TARGET_BYTES: usize = 1024 * 1024;
+
+/// Largest record that is kept.
+const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
+
+/// Batches larger than this are processed away from the threads that serve connections.
+const MAX_INLINE: usize = 32;
+
+/// Takes exchanges from sources: counts them, processes them, and queues them for the journal.
+///
+/// Cloning is cheap.
+#[derive(Clone)]
+pub struct Intake {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    processors: Processors,
+    journal: Arc<Journal>,
+    ledger: Arc<Ledger>,
+    tap: Tap,
+    /// How long [`Intake::submit`] waits for room.
+    patience: Duration,
+}
+
+impl Intake {
+    pub(crate) fn new(
+        processors: Processors,
+        journal: Arc<Journal>,
+        ledger: Arc<Ledger>,
+        tap: Tap,
+        patience: Duration,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { processors, journal, ledger, tap, patience }) }
+    }
+
+    /// Takes what it can and never waits for room or disk; what does not fit is dropped and counted. The processors run on
+    /// the calling thread. Synced within a second.
+    pub fn offer(&self, source: &str, exchanges: Vec<Exchange>) {
+        let mut held = self.inner.hold(source, exchanges.len());
+        // Do not work for what has no place to go.
+        let outcome = self.inner.journal.room_for(0).and_then(|()| {
+            let prepared = self.inner.prepare(source, exchanges, &mut held);
+            self.inner.append(prepared.frames, &mut held)
+        });
+        if let Err(no_room) = outcome {
+            held.drop_rest(drop_reason(&no_room));
+        }
+    }
+
+    /// Takes exchanges whose sender waits for an answer: when this returns, those saved are synced in the journal. Waits
+    /// briefly for room.
+    pub async fn submit(&self, source: &str, exchanges: Vec<Exchange>) -> Result<Receipt, NoRoom> {
+        let mut held = self.inner.hold(source, exchanges.len());
+        match self.submit_held(source, exchanges, &mut held).await {
+            Ok(receipt) => Ok(receipt),
+            Err(no_room) => {
+                held.drop_rest(drop_reason(&no_room));
+                Err(no_room)
+            }
+        }
+    }
+
+    /// A source dropped some before they reached this door.
+    pub fn dropped_before(&self, source: &str, reason: &str, count: u64) {
+        self.inner.ledger.dropped_before(source, reason, count);
+    }
+
+    /// A source holds this many that have not reached this door yet; replaces the number given before.
+    pub fn held_before(&self, source: &str, count: u64) {
+        self.inner.ledger.held_before(source, count);
+    }
+
+    async fn submit_held(
+        &self,
+        source: &str,
+        exchanges: Vec<Exchange>,
+        held: &mut Held,
+    ) -> Result<Receipt, NoRoom> {
+        self.wait_for_room(0).await?;
+        let Prepared { mut frames, dropped } = if exchanges.len() <= MAX_INLINE {
+            self.inner.prepare(source, exchanges, held)
+        } else {
+            self.prepare_aside(source, exchanges, held).await
+        };
+        let saved = frames.iter().map(|frame| frame.entries.len()).sum();
+        let bytes = frames.iter().map(|frame| frame.records.len()).sum();
+        let mut receipts = Vec::new();
+        for frame in &mut frames {
+            let (sender, receipt) = oneshot::channel();
+            frame.receipt = Some(sender);
+            receipts.push(receipt);
+        }
+        self.wait_for_room(bytes).await?;
+        self.inner.append(frames, held)?;
+        for receipt in receipts {
+            receipt
+                .await
+                .unwrap_or_else(|_| Err("the journal is closed".to_owned()))
+                .map_err(NoRoom::Failed)?;
+        }
+        Ok(Receipt { saved, dropped })
+    }
+
+    async fn wait_for_room(&self, bytes: usize) -> Result<(), NoRoom> {
+        let room = self.inner.journal.wait_for_room(bytes);
+        tokio::time::timeout(self.inner.patience, room).await.unwrap_or(Err(NoRoom::Full))
+    }
+
+    async fn prepare_aside(&self, source: &str, exchanges: Vec<Exchange>, held: &mut Held) -> Prepared {
+        let (inner, source) = (self.inner.clone(), source.to_owned());
+        let mut moved = held.take_all();
+        let work = tokio::task::spawn_blocking(move || {
+            let prepared = inner.prepare(&source, exchanges, &mut moved);
+            (prepared, moved)
+        });
+        match work.await {
+            Ok((prepared, back)) => {
+                *held = back;
+                prepared
+            }
+            // The runtime is shutting down; what was moved has been counted as cancelled.
+            Err(_) => Prepared::default(),
+        }
+    }
+}
+
+impl Inner {
+    fn hold(&self, source: &str, count: usize) -> Held {
+        let count = count as u64;
+        self.ledger.offered(source, count);
+        Held { ledger: self.ledger.clone(), source: source.to_owned(), count }
+    }
+
+    /// Runs the processors and writes the records.
+    fn prepare(&self, source: &str, exchanges: Vec<Exchange>, held: &mut Held) -> Prepared {
+        let mut prepared = Prepared::default();
+        for mut exchange in exchanges {
+            if let Verdict::Drop(reason) = self.processors.run(&mut exchange) {
+                held.drop_some(reason, 1);
+                prepared.dropped += 1;
+            } else if !prepared.push(source, exchange) {
+                held.drop_some(reason::TOO_LARGE, 1);
+                prepared.dropped += 1;
+            }
+        }
+        prepared
+    }
+
+    fn append(&self, frames: Vec<Pending>, held: &mut Held) -> Result<(), NoRoom> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let live: Option<Vec<Entry>> = self
+            .tap
+            .is_open()
+            .then(|| frames.iter().flat_map(|frame| frame.entries.iter().cloned()).collect());
+        self.journal.append(frames)?;
+        // From here on the journal's writer does the counting.
+        held.release();
+        if let Some(live) = live {
+            self.tap.publish(&live);
+        }
+        Ok(())
+    }
+}
+
+/// Frames ready for the journal.
+#[derive(Default)]
+struct Prepared {
+    frames: Vec<Pending>,
+    dropped: usize,
+}
+
+impl Prepared {
+    /// Adds an exchange, unless its record would be too large.
+    fn push(&mut self, source: &str, exchange: Exchange) -> bool {
+        if self.frames.last().is_none_or(|frame| frame.records.len() >= FRAME_TARGET_BYTES) {
+            self.frames.push(Pending {
+                source: source.to_owned(),
+                entries: Vec::new(),
+                records: Vec::new(),
+                receipt: None,
+            });
+        }
+        let Some(frame) = self.frames.last_mut() else { return false };
+        let start = frame.records.len();
+        frame.records.extend_from_slice(&[0; FRAME_BYTES]);
+        record::encode(&exchange, &mut frame.records);
+        let length = frame.records.len() - start - FRAME_BYTES;
+        if length > MAX_RECORD_BYTES {
+            frame.records.truncate(start);
+            if frame.entries.is_empty() {
+                self.frames.pop();
+            }
+            return false;
+        }
+        let length = length as u32;
+        frame.records[start..start + FRAME_BYTES].copy_from_slice(&length.to_le_bytes());
+        frame.entries.push((Arc::new(exchange), length));
+        true
+    }
+}
+
+/// Exchanges that were counted as offered and whose fate is not known yet. What is left when it goes out of scope, be it
+/// because the sender gave up, is counted as dropped.
+struct Held {
+    ledger: Arc<Ledger>,
+    source: String,
+    count: u64,
+}
+
+impl Held {
+    fn drop_some(&mut self, reason: &str, count: u64) {
+        self.count -= count;
+        self.ledger.dropped(&self.source, reason, count);
+    }
+
+    fn drop_rest(&mut self, reason: &str) {
+        self.drop_some(reason, self.count);
+    }
+
+    fn release(&mut self) {
+        self.count = 0;
+    }
+
+    fn take_all(&mut self) -> Self {
+        let count = std::mem::take(&mut self.count);
+        Self { ledger: self.ledger.clone(), source: self.source.clone(), count }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.drop_rest(reason::CANCELLED);
+        }
+    }
+}
+
+fn drop_reason(no_room: &NoRoom) -> &'static str {
+    match no_room {
+        NoRoom::Full => reason::INTAKE_FULL,
+        NoRoom::Failed(_) => reason::JOURNAL_FAILED,
+        NoRoom::Closed => reason::SHUTDOWN,
+    }
+}

@@ -1,0 +1,213 @@
+//! What a user of the pipeline relies on, one story per test.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::*;
+use weir_pipeline::*;
+
+fn dropped(account: &TargetAccount, reason: &str) -> u64 {
+    account.dropped.get(reason).copied().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_offered_and_submitted_is_delivered_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let sink = Default::default();
+    pipeline.targets().add(spec("a", Probe::new(&sink, always(Mood::Take)))).await.unwrap();
+
+    pipeline.intake().offer("gateway", exchanges(70, 1));
+    let receipt = pipeline.intake().submit("har", exchanges(200, 2)).await.unwrap();
+    assert_eq!(receipt, Receipt { saved: 200, dropped: 0 });
+    eventually("all is delivered", || account(&pipeline, "a").delivered == 270).await;
+    assert_eq!(sink.count(), 270);
+
+    pipeline.intake().dropped_before("gateway", "no_chunk", 3);
+    pipeline.intake().held_before("gateway", 4);
+    let sources = pipeline.ledger().snapshot().sources;
+    let gateway = &sources[0];
+    assert_eq!(
+        (gateway.name.as_str(), gateway.offered, gateway.accepted, gateway.held),
+        ("gateway", 77, 70, 4)
+    );
+    assert_eq!(gateway.dropped["no_chunk"], 3);
+    assert_eq!((sources[1].offered, sources[1].accepted), (200, 200));
+    assert!(pipeline.ledger().balanced());
+    pipeline.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_and_places_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = Default::default();
+    {
+        let pipeline = open(settings(directory.path())).unwrap();
+        pipeline.targets().add(spec("down", Probe::new(&sink, always(Mood::Retry)))).await.unwrap();
+        pipeline.intake().submit("har", exchanges(120, 1)).await.unwrap();
+        eventually("it is tried", || account(&pipeline, "down").retries > 0).await;
+        pipeline.shutdown(Duration::from_millis(20)).await;
+    }
+    let pipeline = open(settings(directory.path())).unwrap();
+    pipeline.intake().submit("har", exchanges(10, 2)).await.unwrap();
+    pipeline.targets().add(spec("down", Probe::new(&sink, always(Mood::Take)))).await.unwrap();
+    eventually("all is delivered", || account(&pipeline, "down").held == 0).await;
+    let account = account(&pipeline, "down");
+    assert_eq!((account.offered, account.delivered, sink.count()), (130, 130, 130));
+    assert_eq!(pipeline.ledger().snapshot().sources[0].accepted, 130);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slow_target_never_delays_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let (slow, quick) = (Default::default(), Default::default());
+    pipeline.targets().add(spec("slow", Probe::new(&slow, always(Mood::Stall)))).await.unwrap();
+    pipeline.targets().add(spec("quick", Probe::new(&quick, always(Mood::Take)))).await.unwrap();
+    for round in 0..20 {
+        pipeline.intake().submit("har", exchanges(50, round)).await.unwrap();
+    }
+    eventually("the quick one has all", || quick.count() == 1_000).await;
+    assert_eq!((account(&pipeline, "slow").held, slow.count()), (1_000, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_gets_what_its_filter_lets_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let sink = Default::default();
+    let mut filtered = spec("mine", Probe::new(&sink, always(Mood::Take)));
+    filtered.filter = Filter::plugin("p1");
+    pipeline.targets().add(filtered).await.unwrap();
+    let mut batch = exchanges(100, 1);
+    for (index, exchange) in batch.iter_mut().enumerate() {
+        exchange.plugins = vec![format!("p{}", index % 4), "other".to_owned()];
+    }
+    pipeline.intake().offer("gateway", batch);
+    eventually("its part is delivered", || account(&pipeline, "mine").delivered == 25).await;
+    assert_eq!(account(&pipeline, "mine").offered, 25);
+    eventually("it passes over the rest", || account(&pipeline, "mine").position == 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_and_exhausted_retries_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let sink = Default::default();
+    let add = |name: &str, mood, attempts| {
+        let mut spec = spec(name, Probe::new(&sink, always(mood)));
+        spec.queue.max_attempts = attempts;
+        pipeline.targets().add(spec)
+    };
+    add("refuses", Mood::Refuse, None).await.unwrap();
+    add("rejects", Mood::RejectFirst, None).await.unwrap();
+    add("fails", Mood::Retry, Some(3)).await.unwrap();
+    add("stalls", Mood::Stall, Some(2)).await.unwrap();
+    add("panics", Mood::Panic, None).await.unwrap();
+    pipeline.intake().submit("har", exchanges(10, 1)).await.unwrap();
+    for (name, reason, count) in [
+        ("refuses", reason::REFUSED, 10),
+        ("rejects", reason::REFUSED, 1),
+        ("fails", reason::RETRIES, 10),
+        ("stalls", reason::RETRIES, 10),
+        ("panics", reason::EXPORTER_FAILED, 10),
+    ] {
+        eventually(name, || account(&pipeline, name).held == 0).await;
+        let account = account(&pipeline, name);
+        assert_eq!(dropped(&account, reason), count, "{name}");
+        assert!(account.last_error.is_some(), "{name}");
+    }
+    assert_eq!(account(&pipeline, "rejects").delivered, 9);
+    assert_eq!(account(&pipeline, "fails").retries, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_are_removed_and_replaced_while_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let sink = Default::default();
+    let targets = pipeline.targets();
+    for name in ["drain", "drop", "swap"] {
+        targets.add(spec(name, Probe::new(&sink, always(Mood::Retry)))).await.unwrap();
+    }
+    let again = targets.add(spec("swap", Probe::new(&sink, always(Mood::Take)))).await;
+    assert!(matches!(again, Err(TargetError::Exists(name)) if name == "swap"));
+    pipeline.intake().submit("har", exchanges(30, 1)).await.unwrap();
+
+    assert!(targets.remove("drop", Removal::Drop).await);
+    assert!(!targets.remove("drop", Removal::Drop).await);
+    assert!(targets.remove("drain", Removal::Drain(Duration::from_millis(20))).await);
+    for name in ["drain", "drop"] {
+        let account = account(&pipeline, name);
+        assert!(account.removed);
+        assert_eq!((account.offered, dropped(&account, reason::REMOVED)), (30, 30));
+    }
+
+    // The same fingerprint leaves it alone, another one replaces it in place.
+    let same =
+        targets.reconcile(vec![spec("swap", Probe::new(&sink, always(Mood::Take)))], Removal::Drop).await;
+    assert!(same.is_empty());
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(account(&pipeline, "swap").delivered, 0);
+    let mut other = spec("swap", Probe::new(&sink, always(Mood::Take)));
+    other.fingerprint = "new".to_owned();
+    assert!(targets.reconcile(vec![other], Removal::Drop).await.is_empty());
+    eventually("the new one delivers", || account(&pipeline, "swap").delivered == 30).await;
+    assert_eq!(account(&pipeline, "swap").offered, 30);
+    assert_eq!(targets.names().await, ["swap"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_target_gets_all_it_was_offered() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let sink = Default::default();
+    pipeline.targets().add(spec("a", Probe::new(&sink, always(Mood::Take)))).await.unwrap();
+    pipeline.intake().submit("har", exchanges(500, 1)).await.unwrap();
+    pipeline.targets().remove("a", Removal::Drain(Duration::from_secs(10))).await;
+    assert_eq!(sink.count(), 500);
+    assert_eq!(account(&pipeline, "a").delivered, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_target_may_begin_with_what_is_still_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    pipeline.intake().submit("har", exchanges(100, 1)).await.unwrap();
+    let sink = Default::default();
+    let mut late = spec("late", Probe::new(&sink, always(Mood::Take)));
+    late.start = Start::Beginning;
+    pipeline.targets().add(late).await.unwrap();
+    eventually("it has all", || sink.count() == 100).await;
+    assert_eq!(account(&pipeline, "late").offered, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_shutdown_began_nothing_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let intake = pipeline.intake().clone();
+    let ledger = pipeline.ledger().clone();
+    pipeline.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(intake.submit("har", exchanges(1, 1)).await, Err(NoRoom::Closed));
+    intake.offer("har", exchanges(2, 2));
+    assert_eq!(ledger.snapshot().sources[0].dropped[reason::SHUTDOWN], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_directory_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let Err(error) = open(settings(&file.join("journal"))) else { panic!("it opened") };
+    assert!(error.to_string().contains("file/journal"), "{error}");
+
+    let first = open(settings(directory.path())).unwrap();
+    let Err(error) = open(settings(directory.path())) else { panic!("opened twice") };
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    first.shutdown(Duration::ZERO).await;
+    open(settings(directory.path())).unwrap();
+}
