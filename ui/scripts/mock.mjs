@@ -1,0 +1,7 @@
+// Starts the development stand-in for a weir: npm run mock [-- PORT [empty]]
+import { runnerImport } from "vite";
+
+const { module } = await runnerImport(new URL("../dev/mock.ts", import.meta.url).pathname);
+const [port = "8002", state = "full"] = process.argv.slice(2);
+const address = await module.start({ port: Number(port), empty: state === "empty" });
+console.log(`stand-in for weir at ${address}`);

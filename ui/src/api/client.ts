@@ -1,0 +1,127 @@
+/** One function per operation of the API. Every call can be given up by its signal. */
+import type {
+  ExchangeDetail,
+  ExchangeList,
+  Explore,
+  Fields,
+  FieldValues,
+  ImportReport,
+  Ledger,
+  Problem,
+  Setup,
+} from "./types";
+
+/** An answer that is not a success, or no answer at all (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: Problem,
+    readonly requestId: string | null,
+  ) {
+    super(problem.detail ?? problem.title);
+    this.name = "ApiError";
+  }
+
+  /** Whether weir could not be reached, as opposed to having refused. */
+  get offline(): boolean {
+    return this.status === 0;
+  }
+
+  /** The part about one parameter, such as the query text. */
+  about(parameter: string) {
+    return this.problem.errors?.find((error) => error.parameter === parameter || error.pointer === `/${parameter}`);
+  }
+}
+
+export type Range = { from?: string; to?: string };
+
+function address(path: string, parameters: Record<string, string | number | boolean | undefined>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== "") search.set(name, String(value));
+  }
+  const text = search.toString();
+  return text ? `/api/v1${path}?${text}` : `/api/v1${path}`;
+}
+
+async function send(url: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError(0, { title: "weir does not answer", status: 0 }, null);
+  }
+  if (response.ok) return response;
+  const requestId = response.headers.get("x-request-id");
+  const problem = await response
+    .json()
+    .then((value) => value as Problem)
+    .catch((): Problem => ({ title: response.statusText || "error", status: response.status }));
+  // A proxy in front of a stopped weir answers so.
+  const status = [502, 503, 504].includes(response.status) && requestId === null ? 0 : response.status;
+  throw new ApiError(status, problem, requestId);
+}
+
+async function json<T>(url: string, init: RequestInit = {}): Promise<T> {
+  const response = await send(url, init);
+  return (await response.json()) as T;
+}
+
+const exchange = (id: string) => `/exchanges/${encodeURIComponent(id)}`;
+
+export function explore(ask: Range & { q: string; limit: number; buckets: number }, signal?: AbortSignal): Promise<Explore> {
+  const body = JSON.stringify(ask);
+  return json(address("/explore", {}), { method: "POST", headers: { "content-type": "application/json" }, body, signal });
+}
+
+export function listExchanges(ask: Range & { q: string; limit: number; cursor?: string; order?: "asc" }, signal?: AbortSignal): Promise<ExchangeList> {
+  return json(address("/exchanges", ask), { signal });
+}
+
+export function getExchange(id: string, signal?: AbortSignal): Promise<ExchangeDetail> {
+  return json(address(exchange(id), {}), { signal });
+}
+
+export type BodySide = "request" | "response";
+
+/** Where the kept bytes of a body are; `wire` leaves the content coding on. */
+export function bodyAddress(id: string, side: BodySide, coding?: "wire"): string {
+  return address(`${exchange(id)}/${side}/body`, { coding });
+}
+
+export type BodyPiece = { bytes: Uint8Array<ArrayBuffer>; total: number };
+
+/** The first `limit` bytes of a body (all of it without a limit), and how long it is altogether. */
+export async function getBody(id: string, side: BodySide, limit?: number, coding?: "wire", signal?: AbortSignal): Promise<BodyPiece> {
+  const headers: Record<string, string> = limit === undefined ? {} : { range: `bytes=0-${limit - 1}` };
+  const response = await send(bodyAddress(id, side, coding), { headers, signal });
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const total = Number(/\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1] ?? bytes.length);
+  return { bytes, total };
+}
+
+export const harAddress = (id: string) => address(`${exchange(id)}/har`, {});
+export const exportAddress = (ask: Range & { q: string; format: "har" | "ndjson" }) => address("/export", ask);
+export const liveAddress = (q: string) => address("/live", { q });
+
+export function getFields(signal?: AbortSignal): Promise<Fields> {
+  return json(address("/fields", {}), { signal });
+}
+
+export function getFieldValues(field: string, ask: Range & { q: string; prefix?: string; limit: number }, signal?: AbortSignal): Promise<FieldValues> {
+  return json(address(`/fields/${encodeURIComponent(field)}/values`, ask), { signal });
+}
+
+export function getLedger(signal?: AbortSignal): Promise<Ledger> {
+  return json(address("/ledger", {}), { signal });
+}
+
+export function getSetup(signal?: AbortSignal): Promise<Setup> {
+  return json(address("/setup", {}), { signal });
+}
+
+export function importFile(format: string, file: Blob, signal?: AbortSignal): Promise<ImportReport> {
+  const headers = { "content-type": "application/octet-stream" };
+  return json(address("/import", { format }), { method: "POST", headers, body: file, signal });
+}

@@ -1,0 +1,102 @@
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import { markDropsSeen, useHealth } from "../api/ledger";
+import { Icon, type IconName } from "../components/Icon";
+import { Button } from "../components/Button";
+import { Toasts } from "../components/Toasts";
+import { formatCount } from "../lib/numbers";
+import { reasonText } from "../lib/reasons";
+import styles from "./Frame.module.css";
+import { useKeys } from "./keys";
+import { KeysDialog } from "./KeysDialog";
+import { Palette } from "./Palette";
+import { TopBar } from "./TopBar";
+import { toggleTheme } from "./settings";
+import { rangeSearch, useView } from "./view";
+
+const PAGES: { to: "/traffic" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
+  { to: "/traffic", name: "Traffic", icon: "traffic", key: "t" },
+  { to: "/health", name: "Health", icon: "health", key: "h" },
+  { to: "/connect", name: "Connect", icon: "connect", key: "c" },
+];
+
+/** What stands around every page. */
+export function Frame() {
+  const [dialog, setDialog] = useState<"palette" | "keys" | null>(null);
+  const navigate = useNavigate();
+  const view = useView();
+  const path = useLocation({ select: (location) => location.pathname });
+  const shared = { ...rangeSearch(view.range), q: view.search.q };
+  const go = (to: (typeof PAGES)[number]["to"]) => void navigate({ to, search: shared });
+
+  useKeys({
+    "Mod+k": () => setDialog("palette"),
+    "?": () => setDialog("keys"),
+    d: toggleTheme,
+    "g t": () => go("/traffic"),
+    "g h": () => go("/health"),
+    "g c": () => go("/connect"),
+  });
+
+  useEffect(() => {
+    const page = PAGES.find((one) => path.startsWith(one.to));
+    document.title = page ? `${page.name} · weir` : "weir";
+  }, [path]);
+
+  return (
+    <div className={styles.frame}>
+      <a className={styles.skip} href="#main">Skip to the page</a>
+      <TopBar onPalette={() => setDialog("palette")} onKeys={() => setDialog("keys")} />
+      <Nav shared={shared} />
+      <main id="main" className={styles.main} tabIndex={-1}>
+        <LossLine />
+        <Outlet />
+      </main>
+      <Palette open={dialog === "palette"} onClose={() => setDialog(null)} onKeys={() => setDialog("keys")} />
+      <KeysDialog open={dialog === "keys"} onClose={() => setDialog(null)} />
+      <Toasts />
+    </div>
+  );
+}
+
+function Nav({ shared }: { shared: object }) {
+  const health = useHealth();
+  return (
+    <nav className={styles.nav} aria-label="Pages">
+      <ul>
+        {PAGES.map((page) => (
+          <li key={page.to}>
+            <Link to={page.to} search={shared} className={styles.item} activeProps={{ className: `${styles.item} ${styles.active}`, "aria-current": "page" }} activeOptions={{ includeSearch: false }} title={`${page.name} (g ${page.key})`}>
+              <Icon name={page.icon} />
+              <span className={styles.itemName}>{page.name}</span>
+              {page.to === "/health" && (
+                <span className={`${styles.dot} ${styles[health.level]}`} title={health.sentence}>
+                  <span className="visually-hidden">: {health.sentence}</span>
+                </span>
+              )}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+/** The amber line of every page: what was lost since somebody last looked, and where. */
+function LossLine() {
+  const { lost, ledger } = useHealth();
+  if (lost.length === 0 || !ledger) return null;
+  const total = lost.reduce((sum, drop) => sum + drop.count, 0);
+  const worst = [...lost].sort((a, b) => b.count - a.count)[0]!;
+  return (
+    <div className={styles.loss} role="status">
+      <Icon name="warn" />
+      <span>
+        <strong>{formatCount(total)} {total === 1 ? "call" : "calls"} dropped</strong>: {reasonText(worst.reason)} at {worst.line}
+        {lost.length > 1 && ` and ${lost.length - 1} more`}.
+      </span>
+      <Link to="/health">Health</Link>
+      <Button look="quiet" onClick={() => markDropsSeen(ledger)}>Seen</Button>
+    </div>
+  );
+}

@@ -1,0 +1,35 @@
+import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { CallPage } from "../features/call/CallPage";
+import { HealthPage } from "../features/health/HealthPage";
+import { StartPage } from "../features/start/StartPage";
+import { TrafficPage } from "../features/traffic/TrafficPage";
+import { Frame } from "./Frame";
+import { NotFound } from "./NotFound";
+import { formatAddress, parseAddress, readSearch } from "./view";
+
+const root = createRootRoute({ component: Frame, validateSearch: readSearch, notFoundComponent: NotFound });
+
+const index = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: ({ search }) => {
+    throw redirect({ to: "/traffic", search, replace: true });
+  },
+});
+const traffic = createRoute({ getParentRoute: () => root, path: "/traffic", component: TrafficPage });
+const call = createRoute({ getParentRoute: () => root, path: "/traffic/$id", component: CallPage });
+const health = createRoute({ getParentRoute: () => root, path: "/health", component: HealthPage });
+const start = createRoute({ getParentRoute: () => root, path: "/connect", component: StartPage });
+
+export const router = createRouter({
+  routeTree: root.addChildren([index, traffic, call, health, start]),
+  parseSearch: parseAddress,
+  stringifySearch: formatAddress,
+  defaultPreload: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,23 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+// `npm run dev` serves the page and passes API calls on to a weir (or to `npm run mock`).
+const api = process.env.WEIR_URL ?? "http://127.0.0.1:8002";
+
+export default defineConfig({
+  plugins: [react()],
+  css: { modules: { localsConvention: "camelCaseOnly" } },
+  build: {
+    target: "es2022",
+    assetsInlineLimit: 0, // data: URLs would need a wider content policy
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+  server: { host: "127.0.0.1", proxy: { "/api": { target: api, changeOrigin: false } } },
+  test: {
+    environment: "happy-dom",
+    include: ["src/**/*.test.{ts,tsx}"],
+    setupFiles: ["src/test-setup.ts"],
+    maxWorkers: 2,
+  },
+});
