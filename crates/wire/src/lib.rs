@@ -9,3 +9,6 @@
 pub mod galileo;
 pub mod parts;
 pub mod registry;
+
+#[cfg(test)]
+mod testing;

@@ -1,6 +1,5 @@
 //! From ALF of any version to exchanges. Pure and total.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -249,7 +248,7 @@ fn header_name(name: &str) -> String {
     if shouted { name.replace('_', "-").to_ascii_lowercase() } else { name.to_ascii_lowercase() }
 }
 
-fn value_bytes(value: &Cow<'_, str>) -> Bytes {
+fn value_bytes(value: &str) -> Bytes {
     Bytes::copy_from_slice(value.as_bytes())
 }
 
@@ -336,8 +335,7 @@ fn response(
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
 fn status(number: Number) -> Result<Option<u16>, String> {
     match number.0 {
-        None => Ok(None),
-        Some(status) if status == 0.0 => Ok(None),
+        None | Some(0.0) => Ok(None),
         Some(status) if (1.0..=f64::from(u16::MAX)).contains(&status) => Ok(Some(status as u16)),
         Some(status) => Err(format!("response.status {status} is not a status")),
     }

@@ -238,23 +238,30 @@ pub fn plan(batch: &[Arc<Exchange>], token: &str, environment: Option<&str>, pro
             .expect("strings and numbers always serialise");
         let environment =
             environment.or(exchange.origin.environment.as_deref()).filter(|name| !name.is_empty());
-        let fits = |call: &OpenCall<'_>| {
+        if let Some(reason) = too_large(&text, token, environment) {
+            plan.too_large.push((index, reason));
+            continue;
+        }
+        let has_room = |call: &OpenCall<'_>| {
             call.environment == environment && call.body.len() + text.len() <= GOOD_CALL_BYTES
         };
-        if call.as_ref().is_some_and(|call| !fits(call)) {
+        if call.as_ref().is_some_and(|call| !has_room(call)) {
             plan.calls.extend(call.take().map(|call| call.close(batch)));
         }
         let open = call.take().unwrap_or_else(|| OpenCall::new(token, environment));
-        if open.body.len() + text.len() + CLOSING.len() > MAX_CALL_BYTES {
-            let reason = format!("too_large: an entry of {} bytes, more than {MAX_CALL_BYTES}", text.len());
-            plan.too_large.push((index, reason));
-            call = Some(open).filter(|open| !open.exchanges.is_empty());
-        } else {
-            call = Some(open.with(index, &text));
-        }
+        call = Some(open.with(index, &text));
     }
     plan.calls.extend(call.map(|call| call.close(batch)));
     plan
+}
+
+/// Why an entry cannot travel even alone.
+fn too_large(entry: &[u8], token: &str, environment: Option<&str>) -> Option<String> {
+    if entry.len() <= GOOD_CALL_BYTES {
+        return None;
+    }
+    let alone = OpenCall::new(token, environment).body.len() + entry.len() + CLOSING.len();
+    (alone > MAX_CALL_BYTES).then(|| format!("too_large: {alone} bytes in ALF, more than {MAX_CALL_BYTES}"))
 }
 
 const CLOSING: &[u8] = b"]}}}";

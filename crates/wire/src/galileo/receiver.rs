@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::Value;
 use weir_pipeline::{Call, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};
 
 use super::decode;
@@ -45,7 +45,7 @@ impl Receiver for Galileo {
 
     fn reply(&self, call: &Call<'_>, outcome: &Outcome) -> Reply {
         let errors = errors(call.body, &outcome.rejected);
-        let body = json!({"errors": errors, "sent": outcome.offered, "saved": outcome.saved});
+        let body = summary(&errors, outcome.offered, outcome.saved);
         let status = match outcome.saved {
             _ if outcome.busy => StatusCode::SERVICE_UNAVAILABLE,
             saved if saved == outcome.offered => StatusCode::OK,
@@ -53,7 +53,7 @@ impl Receiver for Galileo {
             0 => StatusCode::BAD_REQUEST,
             _ => StatusCode::MULTI_STATUS,
         };
-        let mut reply = answer(status, body.to_string());
+        let mut reply = answer(status, body);
         if outcome.busy {
             reply.headers.push(("retry-after", "1".to_owned()));
         }
@@ -61,11 +61,17 @@ impl Receiver for Galileo {
     }
 
     fn refuse(&self, call: &Call<'_>, malformed: &Malformed) -> Reply {
-        let body = json!({"errors": [malformed.reason], "sent": 0, "saved": 0});
+        let body = summary(std::slice::from_ref(&malformed.reason), 0, 0);
         // Senders of the first generation repeat everything but 200, 207 and 400 for ever.
         let old = call.mount.starts_with("/1.0.0/") && !malformed.status.is_server_error();
-        answer(if old { StatusCode::BAD_REQUEST } else { malformed.status }, body.to_string())
+        answer(if old { StatusCode::BAD_REQUEST } else { malformed.status }, body)
     }
+}
+
+/// What every answer says, members in the order of the original.
+fn summary(errors: &[String], sent: usize, saved: usize) -> String {
+    let errors = Value::from(errors);
+    format!("{{\"errors\":{errors},\"sent\":{sent},\"saved\":{saved}}}")
 }
 
 /// Old clients need `Connection` said, and drop the last character of the body.
@@ -91,10 +97,8 @@ fn errors(body: &[u8], rejected: &[Rejected]) -> Vec<String> {
     let mut errors = Vec::new();
     for entry in rejected {
         let alf = ends.partition_point(|end| *end <= entry.index);
-        let line = match entry.reason.starts_with("ALF[") {
-            true => entry.reason.clone(),
-            false => format!("ALF[{alf}] {}", entry.reason),
-        };
+        let numbered = entry.reason.starts_with("ALF[");
+        let line = if numbered { entry.reason.clone() } else { format!("ALF[{alf}] {}", entry.reason) };
         if seen.insert(line.clone()) {
             errors.push(line);
         }
