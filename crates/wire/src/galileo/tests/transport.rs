@@ -17,15 +17,20 @@ use super::entry_json;
 use crate::galileo::exporter::{self, IDEMPOTENCY_KEY};
 use crate::galileo::receiver::Galileo;
 
+/// Status, `Retry-After` and body of an answer.
+type Answer = (u16, &'static str, &'static str);
+/// What a request consisted of.
+type Seen = (Method, Uri, HeaderMap, Bytes);
+
 /// A collector that answers as told, and remembers what it was sent.
 #[derive(Clone, Default)]
 struct Collector {
-    answers: Arc<Mutex<VecDeque<(u16, &'static str, &'static str)>>>,
-    seen: Arc<Mutex<Vec<(Method, Uri, HeaderMap, Bytes)>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Collector {
-    async fn start(answers: &[(u16, &'static str, &'static str)]) -> (Self, SocketAddr) {
+    async fn start(answers: &[Answer]) -> (Self, SocketAddr) {
         let collector =
             Self { answers: Arc::new(Mutex::new(answers.iter().copied().collect())), ..Self::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
