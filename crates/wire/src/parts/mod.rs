@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod lenient;
+pub mod lines;
 pub mod url;
 
 use std::time::Duration;
