@@ -77,6 +77,12 @@ impl Intake {
         }
     }
 
+    /// Waits for room at most this long, for a source that can hold its sender back instead of dropping.
+    pub async fn room(&self, patience: Duration) -> Result<(), NoRoom> {
+        let room = self.inner.journal.wait_for_room(0);
+        tokio::time::timeout(patience, room).await.unwrap_or(Err(NoRoom::Full))
+    }
+
     /// A source dropped some before they reached this door.
     pub fn dropped_before(&self, source: &str, reason: &str, count: u64) {
         self.inner.ledger.dropped_before(source, reason, count);

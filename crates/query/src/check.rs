@@ -308,7 +308,7 @@ impl Named<'_> {
         let ordered = match self.field.field_type() {
             Some(FieldType::Keyword) => false,
             Some(_) => true,
-            None => holds_json(&self.field) && number(from) && number(to),
+            None => number(from) && number(to),
         };
         ordered.then_some((from, to))
     }
@@ -379,9 +379,11 @@ pub fn measure(text: &str) -> Result<Measure, String> {
 /// A field of numbers, for a measure or for bands.
 pub fn number_field(name: &str) -> Result<Field, String> {
     let field = field(name)?;
-    let fits = field.field_type().map_or_else(|| holds_json(&field), FieldType::is_number);
-    let held = field.field_type().map_or("text", FieldType::name);
-    if fits { Ok(field) } else { Err(format!("{name} is of type {held}, not a number")) }
+    match field.field_type() {
+        Some(held) if !held.is_number() => Err(format!("{name} is of type {}, not a number", held.name())),
+        // Members of open families may be numbers, or write one.
+        _ => Ok(field),
+    }
 }
 
 #[cfg(test)]

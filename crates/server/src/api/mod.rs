@@ -1,0 +1,126 @@
+//! The endpoints under `/api/v1`, one file per group.
+
+pub(crate) mod bodies;
+pub(crate) mod exchanges;
+pub(crate) mod export;
+pub(crate) mod fields;
+pub(crate) mod figures;
+pub(crate) mod import;
+pub(crate) mod ledger;
+pub(crate) mod live;
+pub(crate) mod session;
+pub(crate) mod setup;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use weir_kit::{Clock, Timestamp};
+use weir_pipeline::{ImporterKind, RendererKind};
+use weir_store::{Store, StoreError};
+
+use crate::error::Problem;
+use crate::metrics::Requests;
+use crate::parts::{Addresses, Figures, Pipeline, ReadyCheck, Settings};
+
+/// What every endpoint may use.
+pub(crate) struct App {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) pipeline: Arc<dyn Pipeline>,
+    pub(crate) importers: &'static [ImporterKind],
+    pub(crate) renderers: &'static [RendererKind],
+    pub(crate) figures: Vec<Arc<dyn Figures>>,
+    pub(crate) ready: Vec<ReadyCheck>,
+    pub(crate) addresses: Addresses,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) version: &'static str,
+    pub(crate) settings: Settings,
+    pub(crate) requests: Requests,
+    pub(crate) live_readers: Arc<Semaphore>,
+    /// Cancelled when the server stops; ends what would go on for ever.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Waits for the store, but not for ever.
+    pub(crate) async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Problem> {
+        within(self.settings.question_timeout, question).await
+    }
+
+    /// Reads the JSON body of a question.
+    pub(crate) async fn question(&self, body: Body) -> Result<Value, Problem> {
+        let most = self.settings.question_bytes;
+        let bytes = to_bytes(body, most).await.map_err(|_| {
+            let detail = format!("the body could not be read, or has more than {most} bytes");
+            Problem::with_status(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        })?;
+        if bytes.is_empty() {
+            return Ok(Value::Object(serde_json::Map::new()));
+        }
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::invalid(format!("the body is not JSON: {error}")))
+    }
+}
+
+/// Waits for the store at most this long; what is given up is dropped, which stops the work behind it.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    question: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(limit, question).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Problem::busy(format!(
+            "the question took more than {} s; narrow the time range or the filter",
+            limit.as_secs_f64()
+        ))),
+    }
+}
+
+/// An answer in JSON. Answers hold captured traffic, so nothing between us and the reader may keep them.
+pub(crate) fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => {
+            let headers =
+                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")];
+            (headers, body).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            Problem::with_status(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written")
+                .into_response()
+        }
+    }
+}
+
+/// Milliseconds since then, with a fraction.
+pub(crate) fn took_ms(since: Instant) -> f64 {
+    crate::views::milliseconds(since.elapsed())
+}
+
+/// An entity tag for content that never changes under this name.
+pub(crate) fn tag(name: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{name}\"")).unwrap_or(HeaderValue::from_static("\"-\""))
+}
+
+/// Whether the client already has what this tag names (RFC 9110 section 13.1.2).
+pub(crate) fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let tag = tag.to_str().unwrap_or("");
+    known
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
