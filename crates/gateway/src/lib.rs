@@ -6,14 +6,21 @@
 //! before anybody reads it), `forward` and `upstream` (connections to services), `bodies`, `headers`, [`capture`] (the
 //! record of a call), `listener`, [`gateway`] (start and stop), [`settings`].
 //!
+//! How it is configured, in reading order: [`entities`] (what can be configured), [`admin`] and [`declarative`] (how), [`assemble`]
+//! (from entities to a snapshot), [`router`].
+//!
 //! It will never: wait for a record to be kept, read configuration files or the environment, know an exporter.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod admin;
 pub mod answer;
+pub mod assemble;
 mod bodies;
 pub mod capture;
+pub mod declarative;
 mod draining;
+pub mod entities;
 mod forward;
 pub mod framing;
 pub mod gateway;
@@ -22,6 +29,7 @@ mod listener;
 pub mod plugins;
 mod proxy;
 mod real_ip;
+pub mod router;
 pub mod settings;
 pub mod snapshot;
 mod timer;

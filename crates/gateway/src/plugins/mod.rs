@@ -12,6 +12,12 @@
 //! | `body_filter` | each piece of the answer's body | change it |
 //! | `log` | the call has ended | look |
 
+mod correlation_id;
+mod directory;
+mod exporter;
+mod key_auth;
+mod registry;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +28,9 @@ use http::{Extensions, HeaderMap, request, response};
 use weir_kit::Timestamp;
 use weir_model::{ExchangeId, Peer};
 use weir_pipeline::CaptureWish;
+
+pub use directory::Directory;
+pub use registry::{Configured, PLUGINS, PluginKind, PluginRegistry};
 
 use crate::answer::Answer;
 use crate::snapshot::{HeldSnapshot, Route, Service};
@@ -38,6 +47,11 @@ pub trait Plugin: Send + Sync {
     /// What must be captured for it; `None` when it asks for no record.
     fn capture(&self) -> Option<CaptureWish> {
         None
+    }
+
+    /// Names of headers and query arguments that hold credentials for it; their values must not be recorded.
+    fn credentials(&self) -> &[String] {
+        &[]
     }
 
     /// Before routing.
@@ -115,6 +129,11 @@ impl Chain {
     /// The widest wish of all plugins that may run, whoever the consumer will be.
     pub fn capture(&self) -> Option<CaptureWish> {
         self.capture
+    }
+
+    /// Names of headers and query arguments whose values must not be recorded, whoever the consumer will be.
+    pub fn credentials(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().flat_map(Slot::all).flat_map(|plugin| plugin.credentials()).map(String::as_str)
     }
 
     /// The slots in order.

@@ -1,0 +1,344 @@
+//! From stored entities to a routing snapshot, built aside and handed over whole.
+
+mod chains;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+use url::Url;
+use weir_kit::{ConfigError, Problem, Timestamp};
+use weir_pipeline::CaptureWish;
+use weir_state::Reader;
+
+use self::chains::{Place, Scoped, chain};
+use self::rows::{
+    ApiRow, ConsumerRow, KeyRow, PluginRow, RouteRow, Row, ServiceRow, TargetRow, UpstreamRow, rows,
+};
+use crate::entities::{Fault, Spelling, WHOLE};
+use crate::plugins::{Configured, Directory, PluginRegistry};
+use crate::router::{Conditions, KongRouter, NoMatch, Tier};
+use crate::snapshot::{PathHandling, Route, Service, Snapshot, Target, Upstream, UpstreamProtocol};
+
+/// One active configuration of an exporter, for whoever runs the targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExporterPlugin {
+    /// Id of the configuration; records name it when they are for this target.
+    pub id: Arc<str>,
+    /// The exporter's own name.
+    pub kind: &'static str,
+    /// The name it was configured under.
+    pub name: Arc<str>,
+    /// Its settings, complete and checked.
+    pub config: Value,
+}
+
+/// What a configuration amounts to.
+#[derive(Debug)]
+pub struct Assembled {
+    /// What the gateway does.
+    pub snapshot: Snapshot,
+    /// The targets it reports to.
+    pub exporters: Vec<ExporterPlugin>,
+}
+
+/// Builds snapshots; remembers what exporters wish to capture, since asking builds them.
+#[derive(Debug)]
+pub struct Assembler {
+    registry: PluginRegistry,
+    wishes: Mutex<HashMap<String, (Value, CaptureWish)>>,
+}
+
+impl Assembler {
+    /// An assembler that knows these plugins.
+    pub fn new(registry: PluginRegistry) -> Self {
+        Self { registry, wishes: Mutex::default() }
+    }
+
+    /// Builds what the stored entities say.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] for what passed the checks of single entities but cannot be served.
+    pub fn assemble(&self, reader: &Reader<'_>, strict_paths: bool) -> Result<Assembled, Fault> {
+        let directory = Arc::new(directory(reader)?);
+        let (plugins, exporters) = self.plugins(reader, &directory)?;
+        let upstreams = upstreams(reader)?;
+        let mut parts = Parts { plugins, upstreams, strict_paths, ..Parts::default() };
+        parts.add_services(&rows(reader, "services")?);
+        let routes = rows::<RouteRow>(reader, "routes")?;
+        let apis = rows::<ApiRow>(reader, "apis")?;
+        routes.iter().for_each(|row| parts.add_route(row));
+        apis.iter().for_each(|row| parts.add_api(row));
+        let no_match = no_match(routes.is_empty(), &apis);
+        let router = KongRouter::new(&parts.conditions, no_match)
+            .map_err(|message| Fault::Invalid(vec![Problem { key: WHOLE.to_owned(), message }]))?;
+        let snapshot = Snapshot {
+            version: reader.version()?,
+            services: parts.services,
+            routes: parts.routes,
+            router: Box::new(router),
+            global: chain(&parts.plugins, Place::default()),
+        };
+        Ok(Assembled { snapshot, exporters })
+    }
+
+    fn plugins(
+        &self,
+        reader: &Reader<'_>,
+        directory: &Arc<Directory>,
+    ) -> Result<(Vec<Scoped>, Vec<ExporterPlugin>), Fault> {
+        let mut scoped = Vec::new();
+        let mut exporters = Vec::new();
+        let mut problems = Vec::new();
+        for Row { value: row, .. } in rows::<PluginRow>(reader, "plugins")? {
+            if !row.enabled {
+                continue;
+            }
+            let id: Arc<str> = row.id.as_str().into();
+            let configured = Configured { id: id.clone(), config: &row.config, directory };
+            let built = self.wish(&row).and_then(|wish| self.registry.build(&row.name, configured, wish));
+            let plugin = match built {
+                Ok(plugin) => plugin,
+                Err(error) => {
+                    problems.extend(error.problems.into_iter().map(|problem| Problem {
+                        key: format!("plugins.{}.config.{}", row.id, problem.key),
+                        message: problem.message,
+                    }));
+                    continue;
+                }
+            };
+            if let Some(kind) = self.registry.exporter(&row.name) {
+                let (name, config) = (row.name.as_str().into(), row.config);
+                exporters.push(ExporterPlugin { id, kind: kind.name, name, config });
+            }
+            let reference = |reference: Option<rows::Reference>| reference.map(|reference| reference.id);
+            scoped.push(Scoped {
+                priority: self.registry.priority(&row.name),
+                name: row.name,
+                service: reference(row.service),
+                route: reference(row.route),
+                consumer: reference(row.consumer),
+                api: reference(row.api),
+                plugin,
+            });
+        }
+        if problems.is_empty() { Ok((scoped, exporters)) } else { Err(Fault::Invalid(problems)) }
+    }
+
+    /// What an exporter wishes to capture, asked once per configuration.
+    fn wish(&self, row: &PluginRow) -> Result<CaptureWish, ConfigError> {
+        if self.registry.exporter(&row.name).is_none() {
+            return Ok(CaptureWish::default());
+        }
+        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((config, wish)) = wishes.get(&row.id)
+            && *config == row.config
+        {
+            return Ok(*wish);
+        }
+        let wish = self.registry.capture(&row.name, &row.config)?;
+        wishes.insert(row.id.clone(), (row.config.clone(), wish));
+        Ok(wish)
+    }
+}
+
+fn directory(reader: &Reader<'_>) -> Result<Directory, Fault> {
+    let mut directory = Directory::default();
+    let shared = |text: Option<String>| text.map(Arc::from);
+    for Row { value: row, .. } in rows::<ConsumerRow>(reader, "consumers")? {
+        directory.add_consumer(row.id.into(), shared(row.username), shared(row.custom_id));
+    }
+    for Row { value: row, .. } in rows::<KeyRow>(reader, "keyauth_credentials")? {
+        let created = Timestamp::from_millis(row.created_at);
+        let lives = row.ttl.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        let ends_at = lives.map(|seconds| created + Duration::from_secs(seconds));
+        if !directory.add_key(row.id.as_str().into(), &row.key, &row.consumer.id, ends_at) {
+            tracing::warn!(credential = %row.id, "a key without consumer is left out");
+        }
+    }
+    Ok(directory)
+}
+
+fn upstreams(reader: &Reader<'_>) -> Result<HashMap<String, Arc<Upstream>>, Fault> {
+    let mut targets: HashMap<String, Vec<Target>> = HashMap::new();
+    for Row { value: row, .. } in rows::<TargetRow>(reader, "targets")? {
+        // Targets are stored with their port.
+        let Some((host, port)) = row.target.rsplit_once(':') else { continue };
+        let Ok(port) = port.parse() else { continue };
+        let target = Target { host: host.into(), port, weight: row.weight };
+        targets.entry(row.upstream.id).or_default().push(target);
+    }
+    let upstream = |Row { value: row, .. }: Row<UpstreamRow>| {
+        let targets = targets.remove(&row.id).unwrap_or_default();
+        (row.name, Arc::new(Upstream::new(targets, row.host_header.map(Arc::from))))
+    };
+    Ok(rows::<UpstreamRow>(reader, "upstreams")?.into_iter().map(upstream).collect())
+}
+
+/// A snapshot in the making.
+#[derive(Default)]
+struct Parts {
+    services: Vec<Service>,
+    service_index: HashMap<String, usize>,
+    /// Services that are known but not served: disabled, or of a protocol that is no HTTP.
+    unserved: Vec<String>,
+    routes: Vec<Route>,
+    conditions: Vec<Conditions>,
+    plugins: Vec<Scoped>,
+    upstreams: HashMap<String, Arc<Upstream>>,
+    strict_paths: bool,
+}
+
+impl Parts {
+    fn add_services(&mut self, rows: &[Row<ServiceRow>]) {
+        for Row { value: row, .. } in rows {
+            let Some(protocol) = protocol(&row.protocol).filter(|_| row.enabled) else {
+                self.unserved.push(row.id.clone());
+                continue;
+            };
+            self.service_index.insert(row.id.clone(), self.services.len());
+            self.services.push(Service {
+                id: row.id.as_str().into(),
+                name: row.name.as_deref().map(Arc::from),
+                protocol,
+                host: row.host.as_str().into(),
+                port: row.port,
+                path: row.path.as_deref().map(Arc::from),
+                connect_timeout: Duration::from_millis(row.connect_timeout),
+                write_timeout: Duration::from_millis(row.write_timeout),
+                read_timeout: Duration::from_millis(row.read_timeout),
+                retries: row.retries,
+                tls_verify: row.tls_verify.unwrap_or(false),
+                upstream: self.upstreams.get(&row.host).cloned(),
+            });
+        }
+    }
+
+    fn add_route(&mut self, Row { sequence, value: row }: &Row<RouteRow>) {
+        let is_http = row.protocols.iter().any(|name| protocol(name).is_some() || name.starts_with("ws"));
+        let service = row.service.as_ref().map(|service| service.id.as_str());
+        if !is_http || service.is_some_and(|id| self.unserved.iter().any(|unserved| unserved == id)) {
+            return;
+        }
+        let place = Place { service, route: Some(&row.id), api: None };
+        let index = self.routes.len();
+        self.routes.push(Route {
+            id: row.id.as_str().into(),
+            name: row.name.as_deref().map(Arc::from),
+            service: service.and_then(|id| self.service_index.get(id).copied()),
+            strip_path: row.strip_path,
+            preserve_host: row.preserve_host,
+            accepts_plain: row.protocols.iter().any(|name| matches!(name.as_str(), "http" | "grpc" | "ws")),
+            https_redirect_status: StatusCode::from_u16(row.https_redirect_status_code)
+                .unwrap_or(StatusCode::UPGRADE_REQUIRED),
+            path_handling: if row.path_handling == "v1" { PathHandling::V1 } else { PathHandling::V0 },
+            request_buffering: row.request_buffering,
+            response_buffering: row.response_buffering,
+            chain: chain(&self.plugins, place),
+        });
+        self.conditions.push(Conditions {
+            route: index,
+            tier: Tier::Route,
+            hosts: row.hosts.clone().unwrap_or_default(),
+            paths: row.paths.clone().unwrap_or_default(),
+            strict_paths: self.strict_paths,
+            whole_segments: false,
+            methods: row.methods.clone().unwrap_or_default(),
+            headers: row.headers.clone().unwrap_or_default().into_iter().collect(),
+            snis: row.snis.clone().unwrap_or_default(),
+            regex_priority: row.regex_priority,
+            created: (row.created_at.div_euclid(1_000), *sequence),
+        });
+    }
+
+    /// An API is a route and its service in one.
+    fn add_api(&mut self, Row { sequence, value: row }: &Row<ApiRow>) {
+        let Some(service) = self.api_service(row) else { return };
+        let route = self.routes.len();
+        self.routes.push(Route {
+            id: row.id.as_str().into(),
+            name: row.name.as_deref().map(Arc::from),
+            service: Some(self.services.len()),
+            strip_path: row.strip_uri,
+            preserve_host: row.preserve_host,
+            accepts_plain: !row.https_only,
+            https_redirect_status: StatusCode::UPGRADE_REQUIRED,
+            path_handling: PathHandling::V0,
+            request_buffering: true,
+            response_buffering: true,
+            chain: chain(&self.plugins, Place { api: Some(&row.id), ..Place::default() }),
+        });
+        self.services.push(service);
+        let old = row.spelling != Spelling::CURRENT;
+        let all = Conditions {
+            route,
+            tier: Tier::Api,
+            hosts: row.hosts.clone().unwrap_or_default(),
+            paths: row.uris.clone().unwrap_or_default(),
+            strict_paths: self.strict_paths,
+            whole_segments: old,
+            methods: row.methods.clone().unwrap_or_default(),
+            headers: Vec::new(),
+            snis: Vec::new(),
+            regex_priority: 0,
+            created: (row.created_at.div_euclid(1_000), *sequence),
+        };
+        if !old {
+            self.conditions.push(all);
+            return;
+        }
+        // Up to 0.9 host and path were alternatives.
+        if !all.hosts.is_empty() {
+            self.conditions.push(Conditions { tier: Tier::OldApiHost, paths: Vec::new(), ..all.clone() });
+        }
+        if !all.paths.is_empty() {
+            self.conditions.push(Conditions { tier: Tier::OldApiPath, hosts: Vec::new(), ..all });
+        }
+    }
+
+    fn api_service(&self, row: &ApiRow) -> Option<Service> {
+        let url = Url::parse(&row.upstream_url).ok()?;
+        let host = url.host_str()?;
+        let protocol = protocol(url.scheme())?;
+        let path = Some(url.path()).filter(|path| !matches!(*path, "" | "/"));
+        Some(Service {
+            id: row.id.as_str().into(),
+            name: row.name.as_deref().map(Arc::from),
+            protocol,
+            host: host.into(),
+            port: url.port().unwrap_or(protocol.default_port()),
+            path: path.map(Arc::from),
+            connect_timeout: Duration::from_millis(row.upstream_connect_timeout),
+            write_timeout: Duration::from_millis(row.upstream_send_timeout),
+            read_timeout: Duration::from_millis(row.upstream_read_timeout),
+            retries: row.retries,
+            tls_verify: false,
+            upstream: self.upstreams.get(host).cloned(),
+        })
+    }
+}
+
+fn protocol(name: &str) -> Option<UpstreamProtocol> {
+    Some(match name {
+        "http" | "ws" => UpstreamProtocol::Http,
+        "https" | "wss" => UpstreamProtocol::Https,
+        "grpc" => UpstreamProtocol::Grpc,
+        "grpcs" => UpstreamProtocol::Grpcs,
+        _ => return None,
+    })
+}
+
+fn no_match(no_routes: bool, apis: &[Row<ApiRow>]) -> NoMatch {
+    let old = |row: &Row<ApiRow>| row.value.spelling != Spelling::CURRENT;
+    match (no_routes, apis.is_empty()) {
+        (_, true) => NoMatch::Route,
+        (false, false) => NoMatch::RouteAndApi,
+        (true, false) if apis.iter().all(old) => NoMatch::OldApi,
+        (true, false) => NoMatch::Api,
+    }
+}
