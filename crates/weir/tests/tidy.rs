@@ -240,7 +240,6 @@ fn nothing_belongs_to_one_machine() {
         concat!("/wo", "rk/"),
         concat!("/ho", "me/"),
         concat!("/ro", "ot/"),
-        concat!("/Us", "ers/"),
         concat!("crates", ".io"),
         concat!("registry.", "npmjs"),
         concat!("pypi", ".org"),

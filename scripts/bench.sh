@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Benchmarks. The crates' own first, then the gateway beside nginx and haproxy; ratios are what counts, since they are
+# measured in the same minutes on the same machine. Results also go to bench/results/ as JSON.
+#   bench.sh            everything
+#   bench.sh crates     the crates' own benchmarks
+#   bench.sh gateway    the comparison (ROUNDS=7 SECONDS_PER_RUN=5)
+source "$(dirname "$0")/env.sh"
+
+what="${1:-all}"
+scripts/setup.sh bench
+
+if [[ "$what" == all || "$what" == crates ]]; then
+  for folder in crates/*/benches; do
+    [[ -d "$folder" ]] || continue
+    package="weir-$(basename "$(dirname "$folder")")"
+    say "$package"
+    cargo bench --package "$package" --locked --benches
+  done
+fi
+
+if [[ "$what" == all || "$what" == gateway ]]; then
+  say "the gateway beside nginx and haproxy"
+  cargo build --release --package weir --locked
+  PATH="$PATH:/usr/sbin" node bench/gateway.mjs --weir "$TARGET/release/weir" \
+    --rounds "${ROUNDS:-5}" --seconds "${SECONDS_PER_RUN:-5}"
+fi
