@@ -12,7 +12,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::machine::{Machine, Scan, Seen, Then};
-use super::{Limits, REFUSED_HEAD};
+use super::{Limits, REFUSED_HEAD, Refusal};
 use crate::timer::{Timer, Waiting};
 
 /// How long a client may take.
@@ -95,6 +95,8 @@ pub(crate) struct Guarded<T> {
     waits: Waits,
     read_timer: Timer,
     write_timer: Timer,
+    /// What the reader is told once it has read what passed.
+    broken: Option<Refusal>,
     /// Whether the client may still be sending what nobody will read.
     linger: bool,
     lingered: usize,
@@ -140,6 +142,7 @@ impl<T> Guarded<T> {
             waits,
             read_timer: Timer::default(),
             write_timer: Timer::default(),
+            broken: None,
             linger: false,
             lingered: 0,
         }
@@ -151,8 +154,8 @@ impl<T> Guarded<T> {
     }
 
     /// Follows the held bytes; those that pass are ready to be read.
-    fn scan_held(&mut self) -> io::Result<()> {
-        let Mode::Http1(machine) = &mut self.mode else { return Ok(()) };
+    fn scan_held(&mut self) {
+        let Mode::Http1(machine) = &mut self.mode else { return };
         let (shared, since) = (&self.shared, self.held_since);
         let scan = machine.scan(&self.held, |seen| shared.push(since, seen));
         let passed = self.held.split_to(scan.pass);
@@ -164,12 +167,12 @@ impl<T> Guarded<T> {
         } else {
             self.passed.extend_from_slice(&passed)
         }
-        self.conclude(scan.then)
+        self.conclude(scan.then);
     }
 
     /// Follows bytes that lie in the reader's buffer; what does not pass is taken out of it.
-    fn scan_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) -> io::Result<()> {
-        let Mode::Http1(machine) = &mut self.mode else { return Ok(()) };
+    fn scan_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
+        let Mode::Http1(machine) = &mut self.mode else { return };
         let now = Instant::now();
         let shared = &self.shared;
         let Scan { pass, then } = machine.scan(&buf.filled()[start..], |seen| shared.push(now, seen));
@@ -178,20 +181,17 @@ impl<T> Guarded<T> {
             self.held_since = now;
             buf.set_filled(start + pass);
         }
-        self.conclude(then)
+        self.conclude(then);
     }
 
-    fn conclude(&mut self, then: Then) -> io::Result<()> {
+    fn conclude(&mut self, then: Then) {
         match then {
-            Then::Nothing | Then::Wait => Ok(()),
-            Then::RefuseHead(_) => {
-                self.refuse();
-                Ok(())
-            }
+            Then::Nothing | Then::Wait => {}
+            Then::RefuseHead(_) => self.refuse(),
             Then::BreakBody(refusal) => {
                 self.linger = true;
                 self.held.clear();
-                Err(io::Error::new(io::ErrorKind::InvalidData, refusal.reason))
+                self.broken = Some(refusal);
             }
         }
     }
@@ -282,13 +282,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         loop {
             std::task::ready!(this.poll_decision(cx));
             if !this.held.is_empty() && this.passed.is_empty() {
-                this.scan_held()?;
+                this.scan_held();
             }
             if !this.passed.is_empty() {
                 let length = this.passed.len().min(buf.remaining());
                 buf.put_slice(&this.passed[..length]);
                 this.passed.advance(length);
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(refusal) = this.broken.take() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal.reason)));
             }
             if matches!(&this.mode, Mode::Http1(machine) if machine.is_dead()) {
                 return Poll::Pending;
@@ -298,7 +301,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
                     Poll::Ready(()) if buf.filled().len() == start => return Poll::Ready(Ok(())),
                     Poll::Ready(()) => {
                         this.read_timer.stop();
-                        this.scan_read(buf, start)?;
+                        this.scan_read(buf, start);
                         if buf.filled().len() > start {
                             return Poll::Ready(Ok(()));
                         }

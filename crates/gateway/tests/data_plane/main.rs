@@ -1,0 +1,10 @@
+//! The data plane over real sockets: a gateway, services and clients in one process.
+
+mod capture;
+mod forwarding;
+mod framing;
+mod harness;
+mod lifecycle;
+mod plugins;
+mod streaming;
+mod versions;
