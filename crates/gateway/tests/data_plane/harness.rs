@@ -269,6 +269,17 @@ impl Client {
         self.buffer.is_empty() && !self.fill()
     }
 
+    /// Whether the other side has closed the connection by now.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        match peeked {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+
     fn fill(&mut self) -> bool {
         let mut space = [0; 16 * 1024];
         match self.stream.read(&mut space) {
