@@ -11,20 +11,21 @@
 mod checkpoint;
 mod disk;
 mod frame;
+mod opening;
 mod reader;
 mod segment;
+mod shared;
 mod state;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,17 +33,14 @@ use tokio::sync::{Notify, oneshot, watch};
 use weir_kit::Timestamp;
 
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Saved, reason};
+use crate::ledger::Ledger;
 use crate::receipt::NoRoom;
 
-pub(crate) use reader::{Chunk, Item, Limits, Reader};
-use segment::Segment;
+pub(crate) use reader::{Chunk, Limits, Reader};
+use shared::{Place, Shared};
+use state::State;
 pub(crate) use state::{Cursor, Mode, Pending};
-use state::{Retire, State};
 pub(crate) use tail::Entry;
-
-/// Exchanges in memory that one call looks at, at most, while it holds the lock.
-const MAX_SCAN: usize = 10_000;
 
 /// Where and how the journal is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,17 +129,6 @@ pub(crate) struct Journal {
     _lock: File,
 }
 
-pub(crate) struct Shared {
-    settings: JournalSettings,
-    ledger: Arc<Ledger>,
-    state: Mutex<State>,
-    work: Condvar,
-    /// Position after the last synced record.
-    end: watch::Sender<u64>,
-    /// Signalled when there may be room again.
-    room: Notify,
-}
-
 impl Journal {
     /// Opens or creates the journal and brings the ledger up to date with it. Starts the writer thread.
     pub(crate) fn open(mut settings: JournalSettings, ledger: Arc<Ledger>) -> Result<Self, OpenError> {
@@ -149,15 +136,15 @@ impl Journal {
         let directory = settings.directory.clone();
         let unusable = |error| OpenError::Unusable { directory: directory.clone(), error };
         std::fs::create_dir_all(&directory).map_err(unusable)?;
-        let lock = lock(&directory)?;
-        let (segments, end) = recover(&directory).map_err(unusable)?;
+        let lock = opening::lock(&directory)?;
+        let (segments, end) = opening::recover(&directory).map_err(unusable)?;
         let saved = checkpoint::load(&directory).map_err(unusable)?.unwrap_or_default();
         let last = segments.values().next_back().cloned();
         let disk = disk::Disk::new(&directory, settings.segment_bytes, last, end).map_err(unusable)?;
 
         let mut state = State::new(segments, end, settings.max_tail_bytes);
-        replay_sources(&directory, &state, &saved, &ledger).map_err(unusable)?;
-        hold_places(&mut state, &ledger);
+        opening::replay_sources(&directory, &state, &saved, &ledger).map_err(unusable)?;
+        opening::hold_places(&mut state, &ledger);
         let shared = Arc::new(Shared {
             settings,
             ledger,
@@ -348,241 +335,5 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Where a reader goes on.
-enum Place {
-    Here(Chunk),
-    OnDisk(reader::Part, Filter),
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, longest: Duration) -> MutexGuard<'a, State> {
-        self.work.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn admit(&self, state: &State, bytes: usize) -> Result<(), NoRoom> {
-        if state.refusing {
-            return Err(NoRoom::Closed);
-        }
-        // An empty queue takes a frame of any size; otherwise a large one would never get in.
-        let queue_full = state.queue_bytes > 0 && state.queue_bytes + bytes > self.settings.max_queue_bytes;
-        if state.full || queue_full { Err(NoRoom::Full) } else { Ok(()) }
-    }
-
-    fn read_from_memory(&self, name: &str, limits: Limits) -> Place {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let Some(cursor) = state.cursors.get_mut(name) else { return Place::Here(Chunk::default()) };
-        let from = cursor.read;
-        let mut chunk = Chunk { next: from, ..Chunk::default() };
-        let end = cursor.until(state.end);
-        if from >= end {
-            return Place::Here(Chunk { caught_up: true, ..chunk });
-        }
-        let Some(entries) = state.tail.from(from) else {
-            let segment = state.segments.values().find(|segment| segment.end > from);
-            let Some(segment) = segment.filter(|segment| segment.base < end) else {
-                // Only a gap lies before the end.
-                cursor.read = end;
-                return Place::Here(Chunk { next: end, caught_up: true, ..chunk });
-            };
-            let to = segment.end.min(end);
-            let part = reader::Part { base: segment.base, from: from.max(segment.base), to };
-            cursor.read = part.from;
-            return Place::OnDisk(part, cursor.filter.clone());
-        };
-        let mut bytes = 0;
-        let unread = usize::try_from(end - from).unwrap_or(MAX_SCAN);
-        for (written_at, (exchange, size)) in entries.take(unread.min(MAX_SCAN)) {
-            let size = *size as usize;
-            if cursor.filter.matches(exchange) {
-                if !limits.allow(chunk.items.len(), bytes, size) {
-                    break;
-                }
-                bytes += size;
-                chunk.items.push(Item { written_at, exchange: exchange.clone(), bytes: size });
-            }
-            chunk.next += 1;
-        }
-        cursor.read = chunk.next;
-        chunk.caught_up = chunk.next >= end;
-        Place::Here(chunk)
-    }
-
-    /// Enters a synced group: it can be read from now on.
-    fn committed(&self, group: VecDeque<Pending>, segment: Segment, at: Timestamp) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let end = segment.end;
-        for (name, cursor) in state.cursors.iter().filter(|(_, cursor)| cursor.is_offered_new()) {
-            let entries = group.iter().flat_map(|pending| &pending.entries);
-            let count = match &cursor.filter {
-                Filter::All => group.iter().map(Pending::count).sum(),
-                filter => entries.filter(|(exchange, _)| filter.matches(exchange)).count() as u64,
-            };
-            self.ledger.offered_to(name, count, end);
-        }
-        state.segments.insert(segment.base, segment);
-        let mut receipts = Vec::new();
-        for pending in group {
-            self.ledger.accepted(&pending.source, pending.count());
-            state.queue_bytes -= pending.records.len();
-            let first = state.end;
-            state.end += pending.count();
-            receipts.extend(pending.receipt);
-            state.tail.push(first, at, pending.entries);
-        }
-        debug_assert_eq!(state.end, end);
-        state.trim_tail();
-        drop(guard);
-        self.end.send_replace(end);
-        self.room.notify_waiters();
-        for receipt in receipts {
-            let _receiver_may_be_gone = receipt.send(Ok(()));
-        }
-    }
-
-    /// Counts a group that could not be written, and tells those who wait for it.
-    fn not_committed(&self, group: VecDeque<Pending>, at: Timestamp, error: &str) {
-        let count: u64 = group.iter().map(Pending::count).sum();
-        tracing::error!(error, count, "could not write to the journal; records are dropped");
-        {
-            let mut state = self.state();
-            state.queue_bytes -= group.iter().map(|pending| pending.records.len()).sum::<usize>();
-            state.last_failure = Some((at, error.to_owned()));
-        }
-        for pending in group {
-            self.ledger.dropped(&pending.source, reason::JOURNAL_FAILED, pending.count());
-            if let Some(receipt) = pending.receipt {
-                let _receiver_may_be_gone = receipt.send(Err(error.to_owned()));
-            }
-        }
-        self.room.notify_waiters();
-    }
-
-    fn skipped_to(&self, segment: Segment) {
-        let end = segment.base;
-        let mut state = self.state();
-        state.segments.insert(segment.base, segment);
-        state.end = end;
-        drop(state);
-        self.end.send_replace(end);
-    }
-
-    fn retire(&self) -> Retire {
-        self.state().retire(self.settings.max_bytes)
-    }
-
-    fn set_full(&self, full: bool) {
-        let changed = std::mem::replace(&mut self.state().full, full) != full;
-        if changed && full {
-            tracing::warn!("the journal is full of what the store still needs; new records are refused");
-        }
-        if changed && !full {
-            self.room.notify_waiters();
-        }
-    }
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let unusable = |error| OpenError::Unusable { directory: directory.to_owned(), error };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join("lock"))
-        .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: directory.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
-    }
-}
-
-/// Finds the segments of a directory and where the journal goes on. Whatever was written after the last whole frame of the
-/// last segment is cut off.
-fn recover(directory: &Path) -> io::Result<(BTreeMap<u64, Segment>, u64)> {
-    let mut bases = segment::list(directory)?;
-    let mut segments = BTreeMap::new();
-    let mut end = 0;
-    while let Some(base) = bases.pop() {
-        let path = segment::path(directory, base);
-        match segment::recover(&path)? {
-            Some(recovered) => {
-                if recovered.cut > 0 {
-                    tracing::warn!(
-                        cut = recovered.cut,
-                        segment = base,
-                        "an unfinished write was cut off the journal"
-                    );
-                }
-                end = recovered.segment.end;
-                segments.insert(base, recovered.segment);
-                break;
-            }
-            // The crash came while the segment was being created.
-            None => std::fs::remove_file(&path)?,
-        }
-    }
-    // Earlier segments are known by the header of the one after them; they are not read now.
-    while let (Some(base), Some(next)) = (bases.pop(), segments.keys().next().copied()) {
-        let path = segment::path(directory, base);
-        let previous_end = segment::SegmentReader::open(&segment::path(directory, next))?
-            .map_or(next, |reader| reader.header.previous_end);
-        let mut segment = Segment {
-            base,
-            end: previous_end.clamp(base, next),
-            bytes: path.metadata()?.len(),
-            oldest: None,
-        };
-        if let Some(mut reader) = segment::SegmentReader::open(&path)?
-            && let segment::Found::Frame(frame) = reader.read()?
-        {
-            segment.oldest = Some(frame.written_at);
-        }
-        segments.insert(base, segment);
-    }
-    Ok((segments, end))
-}
-
-/// Adds to the sources' accounts what reached the journal after the books were last saved.
-fn replay_sources(directory: &Path, state: &State, saved: &Saved, ledger: &Ledger) -> io::Result<()> {
-    ledger.restore(saved.clone());
-    for (base, part) in state.overlapping(&(saved.end..state.end)) {
-        let Some(mut reader) = segment::SegmentReader::open(&segment::path(directory, base))? else {
-            continue;
-        };
-        loop {
-            match reader.read()? {
-                segment::Found::Frame(frame) if frame.first >= part.end => break,
-                segment::Found::Frame(frame) if frame.end() > part.start => {
-                    ledger.offered(&frame.source, u64::from(frame.count));
-                    ledger.accepted(&frame.source, u64::from(frame.count));
-                }
-                segment::Found::Frame(_) | segment::Found::Damage { go_on: true } => {}
-                segment::Found::Damage { go_on: false } | segment::Found::End => break,
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Keeps what the targets of the last run have not had, until they are added again.
-fn hold_places(state: &mut State, ledger: &Ledger) {
-    for (name, position) in ledger.places() {
-        let cursor = Cursor {
-            filter: Filter::All,
-            read: position,
-            keep: position,
-            essential: false,
-            mode: Mode::Place,
-        };
-        state.cursors.insert(name, cursor);
     }
 }

@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::segment;
+use super::shared::Shared;
 use super::state::{Pending, Retire, TIDY_INTERVAL, When};
-use super::{Shared, checkpoint, reader};
+use super::{checkpoint, reader};
 use crate::filter::Filter;
 use crate::ledger::{Saved, reason};
 
