@@ -86,11 +86,20 @@ pub(crate) struct Target {
     pub(crate) counted_to: u64,
     pub(crate) retries: u64,
     pub(crate) removed: bool,
+    /// What the journal must keep for it, and whether it must; filled in when the books are saved.
+    pub(crate) place: Option<SavedPlace>,
     #[serde(skip)]
     pub(crate) last_error: Option<LastError>,
     /// When the oldest exchange now being delivered entered the journal.
     #[serde(skip)]
     pub(crate) waiting_since: Option<Timestamp>,
+}
+
+/// What the journal keeps for a target while it is not running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedPlace {
+    pub(crate) keep: u64,
+    pub(crate) essential: bool,
 }
 
 /// The books as saved beside the journal.
@@ -339,24 +348,28 @@ impl Ledger {
         }
     }
 
-    /// Where the targets that were not removed go on.
-    pub(crate) fn places(&self) -> Vec<(String, u64)> {
+    /// The places that the targets of the last run had.
+    pub(crate) fn places(&self) -> Vec<(String, SavedPlace)> {
         let books = self.books();
-        let targets = books.targets.iter().filter(|(_, target)| !target.removed);
-        targets.map(|(name, target)| (name.clone(), target.position)).collect()
+        let places = books.targets.iter().filter_map(|(name, target)| Some((name.clone(), target.place?)));
+        places.collect()
     }
 
     // Saving.
 
-    pub(crate) fn save(&self, end: u64) -> Saved {
+    pub(crate) fn save(&self, end: u64, places: &BTreeMap<String, SavedPlace>) -> Saved {
         let books = self.books();
+        let mut targets = books.targets.clone();
+        for (name, target) in &mut targets {
+            target.place = places.get(name).copied();
+        }
         let mut sources = books.sources.clone();
         for source in sources.values_mut() {
             // What is still held will be gone or offered again after a restart.
             source.offered -= source.held;
             (source.held, source.held_before) = (0, 0);
         }
-        Saved { end, sources, targets: books.targets.clone() }
+        Saved { end, sources, targets }
     }
 
     pub(crate) fn restore(&self, saved: Saved) {

@@ -9,7 +9,7 @@ use super::OpenError;
 use super::segment::{self, Segment};
 use super::state::{Cursor, Mode, State};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Saved};
+use crate::ledger::{Ledger, Saved, SavedPlace};
 
 pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     let unusable = |error| OpenError::Unusable { directory: directory.to_owned(), error };
@@ -101,14 +101,8 @@ pub(super) fn replay_sources(
 
 /// Keeps what the targets of the last run have not had, until they are added again.
 pub(super) fn hold_places(state: &mut State, ledger: &Ledger) {
-    for (name, position) in ledger.places() {
-        let cursor = Cursor {
-            filter: Filter::All,
-            read: position,
-            keep: position,
-            essential: false,
-            mode: Mode::Place,
-        };
+    for (name, SavedPlace { keep, essential }) in ledger.places() {
+        let cursor = Cursor { filter: Filter::All, read: keep, keep, essential, mode: Mode::Place };
         state.cursors.insert(name, cursor);
     }
 }

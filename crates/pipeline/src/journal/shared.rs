@@ -1,6 +1,6 @@
 //! What the journal's handle and its writer thread share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use weir_kit::Timestamp;
 use super::JournalSettings;
 use super::reader::{self, Chunk, Item, Limits};
 use super::segment::Segment;
-use super::state::{Pending, Retire, State};
+use super::state::{Cursor, Pending, Retire, State};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, reason};
+use crate::ledger::{Ledger, SavedPlace, reason};
 use crate::receipt::NoRoom;
 
 /// Exchanges in memory that one call looks at, at most, while it holds the lock.
@@ -151,6 +151,13 @@ impl Shared {
         state.end = end;
         drop(state);
         self.end.send_replace(end);
+    }
+
+    /// The end of the journal and what it keeps for whom.
+    pub(super) fn places(&self) -> (u64, BTreeMap<String, SavedPlace>) {
+        let state = self.state();
+        let place = |cursor: &Cursor| SavedPlace { keep: cursor.keep, essential: cursor.essential };
+        (state.end, state.cursors.iter().map(|(name, cursor)| (name.clone(), place(cursor))).collect())
     }
 
     pub(super) fn retire(&self) -> Retire {

@@ -103,8 +103,8 @@ impl Writer {
 
     /// Saves the books if they changed; gives whether those on disk are of this moment.
     fn save(&mut self) -> bool {
-        let end = self.shared.state().end;
-        let books = self.shared.ledger.save(end);
+        let (end, places) = self.shared.places();
+        let books = self.shared.ledger.save(end, &places);
         if books == self.last_saved {
             return true;
         }

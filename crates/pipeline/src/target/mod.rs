@@ -247,6 +247,7 @@ impl Inner {
         Ok(Found {
             back: self.journal.count(filter, position..earlier.position).await?,
             remaining: self.journal.count(filter, position..counted_to).await?,
+            ahead: self.journal.count(filter, counted_to..position).await?,
             fresh: self.journal.count(filter, position.max(counted_to)..*end).await?,
             ..*found
         })

@@ -16,7 +16,9 @@ pub(super) struct Found {
     pub(super) back: u64,
     /// Records for it from where it goes on that had been offered to it before.
     pub(super) remaining: u64,
-    /// Records for it that came since.
+    /// Records for it that came since and that it says it has.
+    pub(super) ahead: u64,
+    /// Records for it that came since and that it does not have.
     pub(super) fresh: u64,
 }
 
@@ -28,7 +30,7 @@ pub(super) fn resume(earlier: &Target, account: &mut Target, found: Found) {
     let missing = expected.saturating_sub(found.remaining);
     if found.own && found.position > earlier.position {
         // It made more durable than the books had heard of.
-        account.delivered += missing;
+        account.delivered += missing + found.ahead;
     } else if missing > 0 {
         let gone = earlier.position < found.oldest;
         let reason = if gone { reason::JOURNAL_FULL } else { reason::JOURNAL_DAMAGED };
@@ -76,6 +78,8 @@ mod tests {
         // The store made more durable than the books knew, or less than was handed to it.
         let ahead = Found { position: 9, own: true, remaining: 1, ..Found::default() };
         check(ahead, 8, 1, &[("refused", 1)]);
+        let far_ahead = Found { position: 15, own: true, ahead: 5, fresh: 1, ..Found::default() };
+        check(far_ahead, 14, 1, &[("refused", 1)]);
         let behind = Found { position: 5, own: true, back: 3, remaining: 5, ..Found::default() };
         check(behind, 4, 5, &[("refused", 1)]);
     }

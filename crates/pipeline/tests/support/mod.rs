@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // Each test file uses its part.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ pub struct StoreProbe {
     pub moods: Mutex<Moods>,
     pending: Mutex<Vec<(Vec<ExchangeId>, u64)>>,
     commit_every: usize,
+    /// Set when the machine is said to be gone: nothing becomes durable any more.
+    pub gone: AtomicBool,
 }
 
 impl StoreProbe {
@@ -105,10 +108,14 @@ impl StoreProbe {
             moods: Mutex::new(Box::new(moods)),
             pending: Mutex::default(),
             commit_every,
+            gone: AtomicBool::new(false),
         })
     }
 
     fn commit(&self, pending: &mut Vec<(Vec<ExchangeId>, u64)>) {
+        if self.gone.load(Ordering::SeqCst) {
+            return;
+        }
         let mut durable = self.sink.durable.lock().unwrap();
         for (ids, position) in pending.drain(..) {
             for id in ids {
