@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
@@ -307,22 +307,30 @@ async fn sweep(worker: Rc<Worker>) {
     }
 }
 
+/// A certificate for these names that nobody vouches for.
+pub fn self_signed(names: Vec<String>) -> Result<Certificate, StartError> {
+    let made = rcgen::generate_simple_self_signed(names)
+        .map_err(|error| StartError::Certificate(error.to_string()))?;
+    Ok(Certificate {
+        chain: made.cert.pem().into_bytes(),
+        key: made.signing_key.serialize_pem().into_bytes(),
+    })
+}
+
 /// TLS towards clients: the certificate given, or one made now that nobody vouches for.
 fn server_tls(certificate: Option<&Certificate>) -> Result<TlsAcceptor, StartError> {
     let wrong = |what: &dyn std::fmt::Display| StartError::Certificate(what.to_string());
-    let (chain, key) = match certificate {
-        Some(given) => {
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&given.chain).collect();
-            let key = PrivateKeyDer::from_pem_slice(&given.key).map_err(|error| wrong(&error))?;
-            (chain.map_err(|error| wrong(&error))?, key)
-        }
+    let made;
+    let certificate = match certificate {
+        Some(given) => given,
         None => {
-            let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
-                .map_err(|error| wrong(&error))?;
-            let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-            (vec![made.cert.der().clone()], key.into())
+            made = self_signed(vec!["localhost".to_owned()])?;
+            &made
         }
     };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate.chain).collect();
+    let chain = chain.map_err(|error| wrong(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(&certificate.key).map_err(|error| wrong(&error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

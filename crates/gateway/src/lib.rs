@@ -38,5 +38,5 @@ mod upstream;
 pub mod upstream_path;
 mod worker;
 
-pub use gateway::{Gateway, GatewayCounter, GatewayCounts, GatewayHandle, StartError};
+pub use gateway::{Gateway, GatewayCounter, GatewayCounts, GatewayHandle, StartError, self_signed};
 pub use settings::Settings;

@@ -96,10 +96,10 @@ impl Pipeline {
 
     /// Refuses new exchanges, writes what was accepted, lets the targets deliver for at most `patience`, and saves the
     /// books. What a target has not had by then it gets after the next start.
-    pub async fn shutdown(self, patience: Duration) {
+    pub async fn shutdown(&self, patience: Duration) {
         self.journal.refuse_new().await;
         self.targets.shutdown(Instant::now() + patience).await;
-        let journal = self.journal;
+        let journal = self.journal.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || journal.close()).await {
             tracing::error!(%error, "the journal could not be closed");
         }

@@ -7,6 +7,7 @@
 //! more memory than a named limit allows. Nothing outside this crate knows a foreign name.
 
 pub mod access_log;
+pub mod auto;
 pub mod galileo;
 pub mod har;
 pub mod parts;

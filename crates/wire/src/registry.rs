@@ -5,7 +5,7 @@
 use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
-use crate::{access_log, galileo, har, weir};
+use crate::{access_log, auto, galileo, har, weir};
 
 /// Everything exchanges can be sent to, sorted by name.
 pub static EXPORTERS: &[ExporterKind] = &[galileo::EXPORTER];
@@ -14,8 +14,14 @@ pub static EXPORTERS: &[ExporterKind] = &[galileo::EXPORTER];
 pub static RECEIVERS: &[Kind<dyn Receiver>] = &[galileo::RECEIVER];
 
 /// Every file format that can be read, sorted by name.
-pub static IMPORTERS: &[ImporterKind] =
-    &[access_log::COMBINED, access_log::COMMON, har::IMPORTER, access_log::JSON, weir::IMPORTER];
+pub static IMPORTERS: &[ImporterKind] = &[
+    auto::IMPORTER,
+    access_log::COMBINED,
+    access_log::COMMON,
+    har::IMPORTER,
+    access_log::JSON,
+    weir::IMPORTER,
+];
 
 /// Every file format that can be written, sorted by name.
 pub static RENDERERS: &[RendererKind] = &[har::RENDERER, weir::RENDERER];

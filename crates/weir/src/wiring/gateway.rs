@@ -1,0 +1,237 @@
+//! The proxy and its Admin API.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use weir_gateway::admin::{Admin, AdminOptions, NodeInfo, Traffic};
+use weir_gateway::assemble::ExporterPlugin;
+use weir_gateway::capture::Sink;
+use weir_gateway::settings::{CaptureSettings, Certificate};
+use weir_gateway::snapshot::{Snapshot, SnapshotHandle};
+use weir_gateway::{Gateway, GatewayCounter, GatewayHandle};
+use weir_model::ProjectId;
+use weir_pipeline::{Intake, Pipeline};
+use weir_state::State;
+use weir_wire::registry;
+
+use super::targets::{Configured, Reconciler};
+use crate::settings::{self, Settings};
+
+/// The account that captured calls are booked under.
+pub const SOURCE: &str = "gateway";
+
+/// A running gateway with its Admin API.
+pub struct RunningGateway {
+    handle: GatewayHandle,
+    /// The Admin API, to be mounted under the server as well.
+    pub admin: Admin,
+    admin_address: Option<SocketAddr>,
+    admin_task: Option<JoinHandle<()>>,
+    stop_admin: watch::Sender<bool>,
+    reconciling: JoinHandle<()>,
+}
+
+/// Starts the proxy with what is configured, and the Admin API to change it.
+pub async fn start(
+    settings: &Settings,
+    pipeline: &Arc<Pipeline>,
+    targets: Reconciler,
+) -> Result<RunningGateway> {
+    let snapshots = SnapshotHandle::new(Snapshot::empty());
+    let sink = sink(pipeline.intake().clone(), settings.gateway.project.as_str().into());
+    let proxy = proxy_settings(settings)?;
+    let handle = Gateway::start(proxy, snapshots.clone(), sink).context("the gateway did not start")?;
+    let admin = open_admin(settings, snapshots, handle.counter())?;
+
+    let mut plugins = admin.exporters();
+    targets.apply(&configured(&plugins.borrow_and_update().clone())).await;
+    let reconciling = tokio::spawn(async move {
+        while plugins.changed().await.is_ok() {
+            let current = plugins.borrow_and_update().clone();
+            targets.apply(&configured(&current)).await;
+        }
+    });
+
+    let (stop_admin, stopped) = watch::channel(false);
+    let (admin_address, admin_task) = match settings.gateway.admin_listen.0 {
+        None => (None, None),
+        Some(address) => {
+            let (address, task) = serve_admin(address, &admin, stopped).await?;
+            (Some(address), Some(task))
+        }
+    };
+    Ok(RunningGateway { handle, admin, admin_address, admin_task, stop_admin, reconciling })
+}
+
+impl RunningGateway {
+    /// Addresses by role, with the ports that were picked.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let proxy = self.handle.addresses().first().map(|address| ("proxy", *address));
+        let tls = self.handle.tls_addresses().first().map(|address| ("proxy_tls", *address));
+        let admin = self.admin_address.map(|address| ("admin", address));
+        [proxy, tls, admin].into_iter().flatten()
+    }
+
+    /// Gives the counts for `/metrics` and the ledger.
+    pub fn counter(&self) -> GatewayCounter {
+        self.handle.counter()
+    }
+
+    /// Takes no more calls, lets those under way end, and hands on what was captured.
+    pub async fn stop(self, patience: Duration) {
+        self.stop_admin.send_replace(true);
+        self.reconciling.abort();
+        let handle = self.handle;
+        if let Err(error) = tokio::task::spawn_blocking(move || handle.shutdown(patience)).await {
+            tracing::error!(%error, "the gateway did not stop cleanly");
+        }
+        if let Some(task) = self.admin_task {
+            task.abort();
+        }
+    }
+}
+
+/// Captured calls go in by the door that never waits; what does not fit is counted there.
+fn sink(intake: Intake, project: ProjectId) -> Sink {
+    Arc::new(move |mut exchanges| {
+        for exchange in &mut exchanges {
+            exchange.project = project.clone();
+        }
+        intake.offer(SOURCE, exchanges);
+    })
+}
+
+fn configured(plugins: &[ExporterPlugin]) -> Vec<Configured> {
+    let known = plugins.iter().filter_map(|plugin| Some((plugin, registry::exporter(plugin.kind)?)));
+    known.map(|(plugin, kind)| Reconciler::plugin(&plugin.id, kind, plugin.config.clone())).collect()
+}
+
+fn proxy_settings(settings: &Settings) -> Result<weir_gateway::settings::Settings> {
+    let ours = &settings.gateway;
+    let mut proxy = weir_gateway::settings::Settings {
+        listen: ours.proxy_listen.0.into_iter().collect(),
+        listen_tls: ours.proxy_tls_listen.0.into_iter().collect(),
+        workers: ours.workers.unwrap_or(0),
+        max_connections: ours.max_connections,
+        idle_timeout: ours.keepalive_timeout,
+        head_timeout: ours.header_timeout,
+        capture: capture_settings(&ours.capture, ours.environment.clone(), settings),
+        ..weir_gateway::settings::Settings::default()
+    };
+    proxy.head.head_bytes = ours.max_header_bytes;
+    proxy.head.headers = ours.max_header_count;
+    for network in &ours.trusted_ips {
+        proxy.trusted_ips.push(network.parse().context("gateway.trusted_ips")?);
+    }
+    if proxy.listen_tls.is_empty() {
+        return Ok(proxy);
+    }
+    proxy.certificate = Some(match (&ours.tls_certificate, &ours.tls_certificate_key) {
+        (Some(chain), Some(key)) => {
+            let read = |file: &Path| std::fs::read(file).with_context(|| format!("{}", file.display()));
+            Certificate { chain: read(chain)?, key: read(key)? }
+        }
+        (None, None) => self_signed(&settings.data_dir.join("tls"))?,
+        _ => anyhow::bail!("give both gateway.tls_certificate and gateway.tls_certificate_key, or neither"),
+    });
+    Ok(proxy)
+}
+
+/// Bodies under way and finished records share the memory that the settings give, half each.
+fn capture_settings(
+    ours: &settings::Capture,
+    environment: Option<String>,
+    settings: &Settings,
+) -> CaptureSettings {
+    CaptureSettings {
+        enabled: ours.enabled,
+        request_body_bytes: ours.request_body_bytes,
+        response_body_bytes: ours.response_body_bytes,
+        pool_bytes: ours.memory / 2,
+        body_budget_bytes: ours.memory / 2,
+        secret_headers: settings.redact.mask_headers.clone(),
+        secret_parameters: settings.redact.mask_parameters.clone(),
+        environment,
+        ..CaptureSettings::default()
+    }
+}
+
+/// The certificate made on first start, kept so that clients that were told to trust it can go on doing so.
+fn self_signed(directory: &Path) -> Result<Certificate> {
+    let (chain_file, key_file) = (directory.join("certificate.pem"), directory.join("key.pem"));
+    if let (Ok(chain), Ok(key)) = (std::fs::read(&chain_file), std::fs::read(&key_file)) {
+        return Ok(Certificate { chain, key });
+    }
+    let certificate = weir_gateway::self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .context("cannot make a certificate")?;
+    std::fs::create_dir_all(directory)?;
+    write_private(&key_file, &certificate.key)?;
+    std::fs::write(&chain_file, &certificate.chain)?;
+    Ok(certificate)
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    file.write_all(bytes)?;
+    Ok(())
+}
+
+fn open_admin(settings: &Settings, snapshots: SnapshotHandle, counter: GatewayCounter) -> Result<Admin> {
+    let declarative = settings.gateway.declarative_config.as_deref();
+    let state = match declarative {
+        Some(_) => State::in_memory(),
+        None => State::open(&settings.data_dir.join("state.db")),
+    }
+    .context("the configuration cannot be opened")?;
+    let traffic = move || {
+        let counts = counter.counts();
+        Traffic {
+            active: counts.connections_active,
+            accepted: counts.connections_accepted,
+            handled: counts.connections_handled,
+            requests: counts.requests,
+        }
+    };
+    let admin = Admin::new(AdminOptions {
+        declarative: declarative.is_some(),
+        node: NodeInfo { traffic: Box::new(traffic), ..NodeInfo::default() },
+        ..AdminOptions::new(state, registry::EXPORTERS, snapshots)
+    })
+    .map_err(|fault| anyhow::anyhow!("the configuration cannot be served: {fault}"))?;
+    if let Some(file) = declarative {
+        let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+        admin.load_declarative(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+    }
+    Ok(admin)
+}
+
+async fn serve_admin(
+    address: SocketAddr,
+    admin: &Admin,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>)> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} (Admin API)"))?;
+    let address = listener.local_addr()?;
+    let router = admin.router();
+    let task = tokio::spawn(async move {
+        let until_stopped = async move {
+            let _ended_either_way = stopped.wait_for(|stopped| *stopped).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until_stopped).await {
+            tracing::error!(%error, "the Admin API ended");
+        }
+    });
+    Ok((address, task))
+}
