@@ -6,7 +6,6 @@ const api = process.env.WEIR_URL ?? "http://127.0.0.1:8002";
 
 export default defineConfig({
   plugins: [react()],
-  css: { modules: { localsConvention: "camelCaseOnly" } },
   build: {
     target: "es2022",
     assetsInlineLimit: 0, // data: URLs would need a wider content policy

@@ -85,7 +85,8 @@ function Nav({ shared }: { shared: object }) {
 /** The amber line of every page: what was lost since somebody last looked, and where. */
 function LossLine() {
   const { lost, ledger } = useHealth();
-  if (lost.length === 0 || !ledger) return null;
+  const onHealth = useLocation({ select: (location) => location.pathname === "/health" });
+  if (lost.length === 0 || !ledger || onHealth) return null;
   const total = lost.reduce((sum, drop) => sum + drop.count, 0);
   const worst = [...lost].sort((a, b) => b.count - a.count)[0]!;
   return (

@@ -1,5 +1,5 @@
 import "uplot/dist/uPlot.min.css";
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import UPlot from "uplot";
 import { isDark, useSettings } from "../app/settings";
 import { Button } from "../components/Button";
@@ -10,11 +10,11 @@ import { cssColor } from "./colors";
 import { LAYERS, stacked, type Histogram as Data } from "./histogram-data";
 import styles from "./Histogram.module.css";
 
-type Props = { data: Data; onZoom(from: number, to: number): void };
+type Props = { data: Data; /** What stands before the legend. */ lead?: ReactNode; onZoom(from: number, to: number): void };
 const HEIGHT = 104;
 
 /** Calls over time by status class. Drag or Shift with arrows and Enter to zoom; the same figures as a table. */
-export function Histogram({ data, onZoom }: Props) {
+export function Histogram({ data, lead, onZoom }: Props) {
   const [asTable, setAsTable] = useState(false);
   const [cursor, setCursor] = useState<number | null>(null);
   const [anchor, setAnchor] = useState<number | null>(null);
@@ -43,6 +43,7 @@ export function Histogram({ data, onZoom }: Props) {
   return (
     <section className={styles.section} aria-label="Calls over time">
       <div className={styles.head}>
+        {lead}
         <p className={styles.legend}>
           <span className="muted">per {formatInterval(data.intervalMs)}</span>
           {present.map((layer) => (
@@ -87,7 +88,7 @@ function columnText(data: Data, cursor: number, anchor: number | null, zone: Zon
   return `${clock(data.starts[low]!)} – ${clock(data.starts[high]! + data.intervalMs)}: ${parts.join(", ") || "no calls"}`;
 }
 
-type PlotProps = Props & { width: number; zone: Zone; cursor: number | null; anchor: number | null; onCursor(at: number | null): void };
+type PlotProps = Omit<Props, "lead"> & { width: number; zone: Zone; cursor: number | null; anchor: number | null; onCursor(at: number | null): void };
 
 function Plot({ data, width, zone, cursor, anchor, onCursor, onZoom }: PlotProps) {
   const element = useRef<HTMLDivElement>(null);

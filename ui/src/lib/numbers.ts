@@ -26,7 +26,7 @@ export function formatTotal(total: Total): string {
 export function formatDuration(milliseconds: number | null): string {
   if (milliseconds === null || Number.isNaN(milliseconds)) return "–";
   if (milliseconds < 0.001) return "0 ms";
-  if (milliseconds < 1) return `${Math.round(milliseconds * 1000)} µs`;
+  if (milliseconds < 0.9995) return `${Math.round(milliseconds * 1000)} µs`;
   if (milliseconds < 10) return `${milliseconds.toFixed(1).replace(/\.0$/, "")} ms`;
   if (milliseconds < 999.5) return `${milliseconds.toFixed(0)} ms`;
   if (milliseconds < 59_995) return `${(milliseconds / 1000).toFixed(milliseconds < 9_995 ? 2 : 1)} s`;

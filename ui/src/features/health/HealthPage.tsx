@@ -18,7 +18,7 @@ export function HealthPage() {
     <div className={styles.page}>
       <header className={styles.head}>
         <h1>Health</h1>
-        <p className="muted">Every call that was offered is delivered, dropped with a reason, or held. The sums below always hold.</p>
+        <p className="muted">Every call that was offered is delivered, dropped with a reason, or held. The sums below are read from the counters and checked here.</p>
       </header>
       {error && <ErrorNotice error={error} onRetry={() => void refetch()} busy={isFetching} />}
       {data && <LedgerView ledger={data} stale={error !== null} />}
@@ -65,9 +65,18 @@ function Section({ title, about, children }: { title: string; about: string; chi
 
 type Term = { name: string; count: number; kind?: "loss" | "held" };
 
-/** `1,204 offered = 1,200 accepted + 4 dropped + 0 held`, and whether it is true. */
-function Sum({ offered, terms }: { offered: number; terms: Term[] }) {
+/** Whether a line of the ledger holds. */
+function Verdict({ offered, terms }: { offered: number; terms: Term[] }) {
   const holds = terms.reduce((sum, term) => sum + term.count, 0) === offered;
+  return (
+    <span className={holds ? styles.holds : styles.broken}>
+      <Icon name={holds ? "check" : "warn"} size={14} /> {holds ? "adds up" : "does not add up"}
+    </span>
+  );
+}
+
+/** `1,204 offered = 1,200 accepted + 4 dropped + 0 held`. */
+function Sum({ offered, terms }: { offered: number; terms: Term[] }) {
   return (
     <div className={styles.sum}>
       <Figure count={offered} name="offered" />
@@ -77,9 +86,6 @@ function Sum({ offered, terms }: { offered: number; terms: Term[] }) {
           <Figure count={term.count} name={term.name} loss={term.kind === "loss" && term.count > 0} />
         </span>
       ))}
-      <span className={holds ? styles.holds : styles.broken}>
-        <Icon name={holds ? "check" : "warn"} size={14} /> {holds ? "adds up" : "does not add up"}
-      </span>
     </div>
   );
 }
@@ -120,7 +126,7 @@ function SourceCard({ source }: { source: SourceLedger }) {
   const terms: Term[] = [{ name: "accepted", count: source.accepted }, { name: "dropped", count: sumOf(source.dropped), kind: "loss" }, { name: "held", count: source.held, kind: "held" }];
   return (
     <article className={styles.card}>
-      <h3><Captured text={source.name} /></h3>
+      <div className={styles.name}><h3><Captured text={source.name} /></h3><Verdict offered={source.offered} terms={terms} /></div>
       <Sum offered={source.offered} terms={terms} />
       <Bar offered={source.offered} terms={terms} />
       <Drops dropped={source.dropped} offered={source.offered} />
@@ -132,7 +138,7 @@ function TargetCard({ target }: { target: TargetLedger }) {
   const terms: Term[] = [{ name: "delivered", count: target.delivered }, { name: "dropped", count: sumOf(target.dropped), kind: "loss" }, { name: "held", count: target.held, kind: "held" }];
   return (
     <article className={styles.card}>
-      <h3><Captured text={target.name} /> <span className="muted">{target.kind}</span></h3>
+      <div className={styles.name}><h3><Captured text={target.name} /> {target.kind !== target.name && <span className="muted">{target.kind}</span>}</h3><Verdict offered={target.offered} terms={terms} /></div>
       <Sum offered={target.offered} terms={terms} />
       <Bar offered={target.offered} terms={terms} />
       <Drops dropped={target.dropped} offered={target.offered} />

@@ -168,9 +168,9 @@ function titleOf(column: Shown, row: ExchangeRow, zone: Zone): string | undefine
 
 function Cell({ column, row, zone }: { column: Shown; row: ExchangeRow; zone: Zone }) {
   const value = column.value(row);
-  if (column.key === "time") return <span className={styles.time}>{formatInstant(Date.parse(row.start_time), zone, Date.now())}</span>;
+  if (column.key === "time") return <span className={styles.time}>{shortTime(formatInstant(Date.parse(row.start_time), zone, Date.now()), column.width)}</span>;
   if (column.key === "status") return <Status status={row.status} error={row.error} />;
-  if (column.key === "latency") return <Latency milliseconds={row.duration_ms} />;
+  if (column.key === "latency") return <Latency milliseconds={row.duration_ms} bar={column.width >= 90} />;
   if (value === null || value === "") return <span className={styles.none}>–</span>;
   if (column.right) return <span className="num">{formatBytes(Number(value))}</span>;
   if (column.key === "method") return <span className={styles.method}><Captured text={String(value)} /></span>;
@@ -178,12 +178,15 @@ function Cell({ column, row, zone }: { column: Shown; row: ExchangeRow; zone: Zo
   return <Captured text={String(value)} />;
 }
 
+/** Without milliseconds where there is no room for them. */
+const shortTime = (text: string, width: number) => (width < 96 ? text.replace(/\.\d+$/, "") : text);
+
 /** The figure, and a bar whose length is the order of magnitude: 1 ms is nothing, 10 s is full. */
-function Latency({ milliseconds }: { milliseconds: number | null }) {
+function Latency({ milliseconds, bar }: { milliseconds: number | null; bar: boolean }) {
   const share = milliseconds === null ? 0 : Math.max(0, Math.min(1, Math.log10(Math.max(1, milliseconds)) / 4));
   return (
     <span className={styles.latency}>
-      <i aria-hidden="true"><b style={{ width: `${share * 100}%` }} className={share > 0.75 ? styles.slow : undefined} /></i>
+      {bar && <i aria-hidden="true"><b style={{ width: `${share * 100}%` }} className={share > 0.75 ? styles.slow : undefined} /></i>}
       <span className="num">{formatDuration(milliseconds)}</span>
     </span>
   );

@@ -165,6 +165,12 @@ function Traffic() {
   const showSidebar = wide ? sidebar && !(openId && width < 1500) : fieldsOpen;
   const tall = view.search.row === "36";
 
+  const total = (
+    <p className={styles.total} role="status" aria-live="polite">
+      {long ? <>Searching… <kbd>Esc</kbd> stops</> : first && <><strong className="num">{formatTotal(first.total)}</strong> <span className="muted num" title="time the server took">{first.took_ms < 1 ? "< 1" : Math.round(first.took_ms)} ms</span></>}
+    </p>
+  );
+
   return (
     <div ref={page} className={styles.page}>
       <h1 className="visually-hidden">Traffic</h1>
@@ -191,16 +197,13 @@ function Traffic() {
             </Menu.Portal>
           </Menu.Root>
         </div>
-        <p className={styles.total} role="status" aria-live="polite">
-          {long ? <>Searching… <kbd>Esc</kbd> stops</> : first && <><strong className="num">{formatTotal(first.total)}</strong> <span className="muted num">{Math.round(first.took_ms)} ms</span></>}
-        </p>
       </div>
       {error && !badQuery && <ErrorNotice error={error} onRetry={refresh} busy={isFetching} />}
       {live && <LiveBar {...stream} paused={paused} stopped={stopped} onResume={resume} onStop={() => setStopped(true)} />}
       <div className={styles.body}>
         {showSidebar && <FieldSidebar q={badQuery ? "" : q} range={range} onFilter={filter} onClose={() => (wide ? changeSettings({ sidebar: false }) : setFieldsOpen(false))} />}
         <div className={stale || error ? `${styles.results} ${styles.stale}` : styles.results} aria-busy={busy}>
-          {histogram && <Histogram data={histogram} onZoom={(from, to) => change({ ...rangeSearch(absolute(from, to)), live: undefined })} />}
+          {histogram && <Histogram data={histogram} lead={total} onZoom={(from, to) => change({ ...rangeSearch(absolute(from, to)), live: undefined })} />}
           {!first && busy && <Skeleton />}
           {empty ? (
             <NoMatch q={q} range={range} onQuery={setQuery} onRange={(next) => change(rangeSearch(next))} />

@@ -39,7 +39,7 @@ export const COLUMNS: Column[] = [
 
 const BY_KEY = new Map(COLUMNS.map((column) => [column.key, column]));
 const WIDE = "time,method,status,host,endpoint,user,latency,size";
-const NARROW = "time,method:58,status:58,endpoint,latency:66";
+const NARROW = "time:86,method:58,status:64,endpoint,latency:72";
 /** What is left of the list while a call is open beside it. */
 const BESIDE = "time,method,status,endpoint,latency";
 
@@ -61,13 +61,16 @@ export function readColumns(text: string | undefined, room: "wide" | "beside" | 
 
 export const formatColumns = (columns: Shown[]): string => columns.map((column) => (column.fixed ? `${column.key}:${column.width}` : column.key)).join(",");
 
+/** A flexible column is never narrower. */
+const LEAST = 110;
+
 /** Columns as a CSS grid; without a flexible one the last takes the rest. */
 export function gridTemplate(columns: Shown[]): { template: string; minWidth: number } {
   const flexible = columns.some((column) => column.flexible && !column.fixed);
   const tracks = columns.map((column, index) =>
-    (column.flexible && !column.fixed) || (!flexible && index === columns.length - 1) ? `minmax(${Math.min(column.width, 150)}px, 1fr)` : `${column.width}px`,
+    (column.flexible && !column.fixed) || (!flexible && index === columns.length - 1) ? `minmax(${LEAST}px, 1fr)` : `${column.width}px`,
   );
-  return { template: tracks.join(" "), minWidth: columns.reduce((sum, column) => sum + (column.flexible && !column.fixed ? 150 : column.width), 0) };
+  return { template: tracks.join(" "), minWidth: columns.reduce((sum, column) => sum + (column.flexible && !column.fixed ? LEAST : column.width), 0) };
 }
 
 /** As the field `server.address` has it. */
