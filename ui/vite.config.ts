@@ -14,9 +14,8 @@ export default defineConfig({
   },
   server: { host: "127.0.0.1", proxy: { "/api": { target: api, changeOrigin: false } } },
   test: {
-    environment: "happy-dom",
+    environment: "node", // tests of components ask for happy-dom themselves
     include: ["src/**/*.test.{ts,tsx}"],
-    setupFiles: ["src/test-setup.ts"],
     maxWorkers: 2,
   },
 });

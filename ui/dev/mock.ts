@@ -51,19 +51,18 @@ export function testOf(q: string): Test {
   const tests = chips(q).filter((chip) => chip.kind !== "group").map((chip): Test => {
     const token = tokenize(q).find((one) => one.kind === "term" && one.start >= chip.start && one.end === chip.end);
     const value = q.slice(token?.valueStart ?? chip.start, chip.end);
-    const bytesBefore = (at: number) => new TextEncoder().encode(q.slice(0, at)).length;
     let test: Test;
     if (token?.field === undefined) {
       const words = unquote(value).toLowerCase();
       test = (call) => `${call.row.path} ${call.row.query ?? ""} ${new TextDecoder().decode(call.response.subarray(0, 4096))} ${new TextDecoder().decode(call.request)}`.toLowerCase().includes(words);
     } else {
       const field = fieldOf(token.field);
-      if (!field && !/^(request|response)\.(header|body|query)\.|^attribute\./.test(token.field)) throw new QueryMistake(`there is no field "${token.field}"; did you mean "status"?`, bytesBefore(token.start), token.field.length);
+      if (!field && !/^(request|response)\.(header|body|query)\.|^attribute\./.test(token.field)) throw new QueryMistake(`there is no field "${token.field}"; did you mean "status"?`, token.start, token.field.length);
       const get = (call: Call): unknown => (field ? field[4](call.row) : memberOf(call, token.field!));
       const operator = /^(>=|<=|>|<)/.exec(value)?.[0];
       if (operator) {
         const bound = number(value.slice(operator.length));
-        if (Number.isNaN(bound)) throw new QueryMistake(`"${token.field}:${value}": give a number, for example 500${field?.[2] === "duration" ? "ms" : ""}`, bytesBefore(token.valueStart!), value.length);
+        if (Number.isNaN(bound)) throw new QueryMistake(`"${token.field}:${value}": give a number, for example 500${field?.[2] === "duration" ? "ms" : ""}`, token.valueStart!, value.length);
         const compare: Record<string, (x: number) => boolean> = { ">=": (x) => x >= bound, "<=": (x) => x <= bound, ">": (x) => x > bound, "<": (x) => x < bound };
         test = (call) => get(call) !== null && compare[operator]!(Number(get(call)));
       } else if (value === "*") test = (call) => (get(call) ?? null) !== null;
@@ -241,8 +240,8 @@ function ledger(state: State) {
       { name: "galileo", offered: 1204, accepted: 1200, dropped: { malformed: 4 }, held: 0 },
     ],
     targets: [
-      { name: "store", kind: "store", offered: count + 1200, delivered: count + 1193, dropped: {}, held: 7, lag_seconds: 0.4, retries: 0, last_error: null },
-      { name: "moesif-eu", kind: "moesif", offered: count + 1200, delivered: count + 1100, dropped: { retries: 12 }, held: 88, lag_seconds: 14, retries: 31, last_error: { at: now, message: "503 Service Unavailable from api.example.com" } },
+      { name: "store", kind: "store", offered: count + 1200, delivered: count + 1193, dropped: {}, held: 7, lag_seconds: 0.4, retries: 0, last_error: null, removed: false },
+      { name: "moesif-eu", kind: "moesif", offered: count + 1200, delivered: count + 1100, dropped: { retries: 12 }, held: 88, lag_seconds: 14, retries: 31, last_error: { at: now, message: "503 Service Unavailable from api.example.com" }, removed: false },
     ],
     journal: { bytes: 83_886_080, max_bytes: 1_073_741_824, oldest: state.calls.at(-1)?.row.start_time ?? null },
     store: { exchanges: count + 1193, bytes: (count + 1193) * 890, uncommitted: 7, oldest: state.calls.at(-1)?.row.start_time ?? null, newest: state.calls[0]?.row.start_time ?? null },

@@ -18,7 +18,7 @@ export class ApiError extends Error {
     readonly problem: Problem,
     readonly requestId: string | null,
   ) {
-    super(problem.detail ?? problem.title);
+    super(problem.detail || problem.title);
     this.name = "ApiError";
   }
 
@@ -50,14 +50,14 @@ async function send(url: string, init: RequestInit): Promise<Response> {
     response = await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw cause;
-    throw new ApiError(0, { title: "weir does not answer", status: 0 }, null);
+    throw new ApiError(0, { type: "about:blank", title: "weir does not answer", detail: "", status: 0 }, null);
   }
   if (response.ok) return response;
   const requestId = response.headers.get("x-request-id");
   const problem = await response
     .json()
     .then((value) => value as Problem)
-    .catch((): Problem => ({ title: response.statusText || "error", status: response.status }));
+    .catch((): Problem => ({ type: "about:blank", title: response.statusText || "error", detail: "", status: response.status }));
   // A proxy in front of a stopped weir answers so.
   const status = [502, 503, 504].includes(response.status) && requestId === null ? 0 : response.status;
   throw new ApiError(status, problem, requestId);
@@ -119,6 +119,12 @@ export function getLedger(signal?: AbortSignal): Promise<Ledger> {
 
 export function getSetup(signal?: AbortSignal): Promise<Setup> {
   return json(address("/setup", {}), { signal });
+}
+
+/** Turns a token into a cookie. */
+export async function signIn(token: string): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  await send(address("/session", {}), { method: "POST", headers, body: JSON.stringify({ token }) });
 }
 
 export function importFile(format: string, file: Blob, signal?: AbortSignal): Promise<ImportReport> {

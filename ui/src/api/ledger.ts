@@ -51,7 +51,8 @@ export function useLedger() {
 export function useHealth() {
   const { data, error } = useLedger();
   const { seenDrops } = useSettings();
-  return { ...healthOf(data, error, seenDrops), ledger: data, lost: data ? newDrops(data, seenDrops) : [] };
+  const locked = error instanceof ApiError && error.status === 401;
+  return { ...healthOf(data, error, seenDrops), locked, ledger: data, lost: data ? newDrops(data, seenDrops) : [] };
 }
 
 export function markDropsSeen(ledger: Ledger): void {

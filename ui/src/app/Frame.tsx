@@ -12,6 +12,7 @@ import { KeysDialog } from "./KeysDialog";
 import { Palette } from "./Palette";
 import { TopBar } from "./TopBar";
 import { toggleTheme } from "./settings";
+import { SignIn } from "./SignIn";
 import { rangeSearch, useView } from "./view";
 
 const PAGES: { to: "/traffic" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
@@ -25,6 +26,7 @@ export function Frame() {
   const [dialog, setDialog] = useState<"palette" | "keys" | null>(null);
   const navigate = useNavigate();
   const view = useView();
+  const { locked } = useHealth();
   const path = useLocation({ select: (location) => location.pathname });
   const shared = { ...rangeSearch(view.range), q: view.search.q };
   const go = (to: (typeof PAGES)[number]["to"]) => void navigate({ to, search: shared });
@@ -50,7 +52,7 @@ export function Frame() {
       <Nav shared={shared} />
       <main id="main" className={styles.main} tabIndex={-1}>
         <LossLine />
-        <Outlet />
+        {locked ? <SignIn /> : <Outlet />}
       </main>
       <Palette open={dialog === "palette"} onClose={() => setDialog(null)} onKeys={() => setDialog("keys")} />
       <KeysDialog open={dialog === "keys"} onClose={() => setDialog(null)} />

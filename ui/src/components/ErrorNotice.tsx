@@ -8,7 +8,7 @@ import { Icon } from "./Icon";
 export function ErrorNotice({ error, onRetry, busy }: { error: unknown; onRetry?(): void; busy?: boolean }) {
   const api = error instanceof ApiError ? error : null;
   const title = api?.offline ? "weir does not answer. Trying again…" : (api?.problem.title ?? "Something failed");
-  const detail = api?.offline ? null : (api?.problem.detail ?? (error instanceof Error && !api ? error.message : null));
+  const detail = api?.offline ? null : (api?.problem.detail || (error instanceof Error && !api ? error.message : null));
   return (
     <div className={styles.error} role="alert">
       <Icon name="warn" />

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addFilter, chips, filterText, fromUtf8Offset, quote, removeChip, tokenize, unquote } from "./query-text";
+import { addFilter, chips, filterText, quote, removeChip, tokenize, unquote } from "./query-text";
 
 describe("tokens", () => {
   test.each([
@@ -57,10 +57,4 @@ describe("filters", () => {
     expect(filterText("user", null, false)).toBe("-user:*");
     expect(filterText("user", null, true)).toBe("user:*");
   });
-});
-
-test("offsets in bytes become offsets in the text", () => {
-  expect(fromUtf8Offset("äö status", 5)).toBe(3);
-  expect(fromUtf8Offset("😀 x", 5)).toBe(3);
-  expect(fromUtf8Offset("abc", 99)).toBe(3);
 });

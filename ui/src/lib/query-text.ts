@@ -180,16 +180,3 @@ function depthAt(tokens: Token[], token: Token): number {
 export function tokenAt(text: string, caret: number): Token | null {
   return tokenize(text).find((token) => token.kind === "term" && token.start <= caret && caret <= token.end) ?? null;
 }
-
-/** An offset in UTF-8 bytes as an offset in UTF-16 units. */
-export function fromUtf8Offset(text: string, bytes: number): number {
-  let left = bytes;
-  let at = 0;
-  for (const character of text) {
-    if (left <= 0) break;
-    const code = character.codePointAt(0)!;
-    left -= code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    at += character.length;
-  }
-  return at;
-}

@@ -138,7 +138,7 @@ function TargetCard({ target }: { target: TargetLedger }) {
   const terms: Term[] = [{ name: "delivered", count: target.delivered }, { name: "dropped", count: sumOf(target.dropped), kind: "loss" }, { name: "held", count: target.held, kind: "held" }];
   return (
     <article className={styles.card}>
-      <div className={styles.name}><h3><Captured text={target.name} /> {target.kind !== target.name && <span className="muted">{target.kind}</span>}</h3><Verdict offered={target.offered} terms={terms} /></div>
+      <div className={styles.name}><h3><Captured text={target.name} /> {target.kind !== target.name && <span className="muted">{target.kind}</span>}{target.removed && <span className="muted"> no longer set up</span>}</h3><Verdict offered={target.offered} terms={terms} /></div>
       <Sum offered={target.offered} terms={terms} />
       <Bar offered={target.offered} terms={terms} />
       <Drops dropped={target.dropped} offered={target.offered} />

@@ -1,17 +1,20 @@
 import { useEffect, useImperativeHandle, useMemo, useRef, useState, type KeyboardEvent, type Ref } from "react";
 import type { ApiError } from "../../api/client";
+import type { Problem } from "../../api/types";
 import { remember, useSettings } from "../../app/settings";
 import { Button } from "../../components/Button";
 import { Captured } from "../../components/Captured";
 import { Icon } from "../../components/Icon";
 import { formatShort } from "../../lib/numbers";
-import { chips, fromUtf8Offset, removeChip, tokenize } from "../../lib/query-text";
+import { chips, removeChip, tokenize } from "../../lib/query-text";
 import type { TimeRange } from "../../lib/time";
 import { useFields, useFieldValues } from "./explore";
 import styles from "./QueryBar.module.css";
 import { placeAt, suggestFields, suggestOperators, suggestValues, valuePrefix, type Suggestion } from "./suggest";
 
 export type QueryBarHandle = { focus(): void };
+
+type ProblemItem = NonNullable<Problem["errors"]>[number];
 
 type Props = { q: string; range: TimeRange; error: ApiError | null; onRun(q: string): void; ref?: Ref<QueryBarHandle> };
 
@@ -138,18 +141,20 @@ function Colored({ text }: { text: string }) {
 }
 
 /** The server's words under the token that they are about. */
-function Problem({ text, problem }: { text: string; problem: { detail: string; offset?: number; length?: number } }) {
-  const start = problem.offset === undefined ? 0 : fromUtf8Offset(text, problem.offset);
-  const end = problem.length ? fromUtf8Offset(text, (problem.offset ?? 0) + problem.length) : text.length;
+function Problem({ text, problem }: { text: string; problem: ProblemItem }) {
+  const start = problem.offset ?? 0;
+  const end = problem.length ? start + problem.length : text.length;
   return (
     <div id="query-problem" className={styles.problem} role="alert">
-      {problem.offset !== undefined && text !== "" && (
+      {typeof problem.offset === "number" && text !== "" && (
         <div className={styles.pointer} aria-hidden="true"><span>{text.slice(0, start)}</span><mark>{text.slice(start, Math.max(end, start + 1)) || " "}</mark></div>
       )}
-      <p><Captured text={problem.detail} /></p>
+      <p><Captured text={sentence(problem.detail)} /></p>
     </div>
   );
 }
+
+const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function Chips({ q, onRun }: { q: string; onRun(q: string): void }) {
   const parts = useMemo(() => chips(q), [q]);
