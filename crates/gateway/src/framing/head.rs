@@ -130,6 +130,9 @@ fn request_line(line: &[u8], limits: &Limits) -> Result<RequestLine, Refusal> {
         _ if absolute.is_some_and(valid_authority) => {}
         _ => return Err(Refusal::bad("request target is neither a path nor an http address")),
     }
+    if !target.iter().all(|byte| PLAIN[usize::from(*byte)]) && http::Uri::try_from(target).is_err() {
+        return Err(Refusal::bad("character that does not belong in a request target"));
+    }
     Ok(RequestLine { version, absolute: absolute.is_some() })
 }
 
@@ -284,6 +287,19 @@ fn has_item(list: &[u8], item: &[u8]) -> bool {
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| TOKEN[usize::from(*byte)])
 }
+
+/// Bytes that are fine anywhere in a request target. The others are left to the library's own judgement, here rather than
+/// later, so that what it refuses is answered and recorded like all else.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] =
+            !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'\\' | b'^' | b'[' | b']');
+        byte += 1;
+    }
+    table
+};
 
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];

@@ -13,6 +13,8 @@ pub mod chunked;
 pub mod head;
 mod io;
 pub mod machine;
+#[cfg(test)]
+mod tests;
 
 pub use head::{Limits, Refusal};
 pub(crate) use io::{Guarded, Shared, Waits};

@@ -1,5 +1,7 @@
 //! The data plane over real sockets: a gateway, services and clients in one process.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod capture;
 mod forwarding;
 mod framing;
