@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 //!
 //! ---
-//! In reading order: [`format`] (HAR as written), `split` (entries out of a stream), [`decode`], [`encode`],
+//! In reading order: [`mod@format`] (HAR as written), `split` (entries out of a stream), [`decode`], [`encode`],
 //! `importer`, `renderer`.
 
 pub mod decode;

@@ -1,0 +1,161 @@
+//! How fast formats are written and read, beside what `serde_json` alone needs for the same bytes. One JSON object per line.
+//!
+//! Run with `cargo bench -p weir-wire --bench formats`.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use weir_kit::Timestamp;
+use weir_model::{Body, Exchange, ExchangeId, Headers, Request, Response, Timings};
+use weir_pipeline::{Imported, ImporterKind};
+use weir_wire::galileo::{decode, encode};
+use weir_wire::{access_log, har, weir};
+
+const EVENTS: usize = 1_000;
+
+fn exchange(number: usize, body_bytes: usize) -> Exchange {
+    let started_at = Timestamp::from_micros(1_767_225_600_000_000 + number as i64 * 1_234);
+    let body = |what: &str| {
+        let item = format!("{{\"{what}\":{number},\"name\":\"item \\\"{number}\\\"\",\"price\":12.5}},");
+        Body::whole(item.repeat(body_bytes.div_ceil(item.len())).into_bytes())
+    };
+    let request = Request {
+        method: "POST".to_owned(),
+        scheme: "https".to_owned(),
+        host: "shop.example.test".to_owned(),
+        path: format!("/v1/customers/{number}/orders"),
+        query: Some(format!("page={number}&sort=price%20desc&expand=items")),
+        version: "1.1".to_owned(),
+        headers: Headers::from_iter([
+            ("Host", "shop.example.test".to_owned()),
+            (
+                "User-Agent",
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36".to_owned(),
+            ),
+            ("Accept", "application/json, text/plain, */*".to_owned()),
+            ("Accept-Encoding", "gzip, deflate, br".to_owned()),
+            ("Content-Type", "application/json".to_owned()),
+            ("Content-Length", body_bytes.to_string()),
+            ("X-Request-Id", format!("0197a5c2-7d4b-7b1c-9b0e-{number:012}")),
+        ]),
+        body: body("request"),
+        ..Request::default()
+    };
+    let mut exchange = Exchange::new(ExchangeId::new(started_at), started_at, request);
+    exchange.client = weir_model::Peer::new([203, 0, 113, 7].into(), Some(4_711));
+    exchange.server = weir_model::Peer::new([192, 0, 2, 10].into(), Some(443));
+    exchange.response = Some(Response {
+        status: 201,
+        version: "1.1".to_owned(),
+        headers: Headers::from_iter([
+            ("Content-Type", "application/json; charset=utf-8".to_owned()),
+            ("Content-Length", body_bytes.to_string()),
+            ("Date", "Thu, 01 Jan 2026 00:00:00 GMT".to_owned()),
+            ("Cache-Control", "no-store".to_owned()),
+        ]),
+        body: body("response"),
+        ..Response::default()
+    });
+    let part = |micros: u64| Some(Duration::from_micros(micros));
+    exchange.timings =
+        Timings { send: part(350), wait: part(15_250), receive: part(1_000), ..Timings::default() };
+    exchange
+}
+
+/// Repeats `work` for about a second and prints how much of it fits; the median of five such rounds.
+fn measure(name: &str, body_bytes: usize, events: usize, bytes: usize, mut work: impl FnMut()) {
+    let mut rates: Vec<f64> = (0..5)
+        .map(|_| {
+            let (start, mut rounds) = (Instant::now(), 0u32);
+            while start.elapsed() < Duration::from_millis(200) {
+                work();
+                rounds += 1;
+            }
+            f64::from(rounds) / start.elapsed().as_secs_f64()
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    let line = serde_json::json!({
+        "bench": name,
+        "body_bytes": body_bytes,
+        "events_per_second": (rates[2] * events as f64).round(),
+        "megabytes_per_second": (rates[2] * bytes as f64 / 1e5).round() / 10.0,
+        "microseconds_per_event": (1e9 / (rates[2] * events as f64)).round() / 1e3,
+    });
+    writeln!(std::io::stdout(), "{line}").expect("standard output is open");
+}
+
+fn import(kind: &ImporterKind, file: &[u8]) -> Imported {
+    let (mut importer, mut out) = ((kind.open)(), Imported::default());
+    for piece in file.chunks(64 * 1024) {
+        importer.feed(piece, &mut out);
+    }
+    importer.finish(&mut out);
+    assert!(out.rejected.is_empty());
+    out
+}
+
+fn alf(body_bytes: usize) {
+    let batch: Vec<Arc<Exchange>> =
+        (0..EVENTS).map(|number| Arc::new(exchange(number, body_bytes))).collect();
+    let profile = encode::Profile { log_bodies: body_bytes > 0, ..encode::Profile::default() };
+    let plan = || encode::plan(&batch, "token", None, &profile);
+    let call = plan().calls.remove(0);
+    let (body, events) = (call.body, call.exchanges.len());
+    measure("alf_encode", body_bytes, events, body.len(), || {
+        black_box(plan());
+    });
+    let tree: Value = serde_json::from_slice(&body).expect("what was written is JSON");
+    measure("floor_serde_json_write_tree", body_bytes, events, body.len(), || {
+        black_box(serde_json::to_vec(&tree).expect("a tree serialises"));
+    });
+    measure("alf_decode", body_bytes, events, body.len(), || {
+        black_box(decode::call(&body, Some("key")).expect("what was written is read"));
+    });
+    measure("floor_serde_json_read_tree", body_bytes, events, body.len(), || {
+        black_box(serde_json::from_slice::<Value>(&body).expect("what was written is JSON"));
+    });
+    measure("floor_serde_json_skip", body_bytes, events, body.len(), || {
+        black_box(serde_json::from_slice::<IgnoredAny>(&body).expect("what was written is JSON"));
+    });
+}
+
+fn file(kind: &ImporterKind, renderer: &weir_pipeline::RendererKind, body_bytes: usize) {
+    let exchanges: Vec<Exchange> = (0..EVENTS).map(|number| exchange(number, body_bytes)).collect();
+    let render = || {
+        let (mut renderer, mut out) = ((renderer.open)(), Vec::new());
+        renderer.begin(&mut out);
+        exchanges.iter().for_each(|exchange| renderer.exchange(exchange, &mut out));
+        renderer.end(&mut out);
+        out
+    };
+    let text = render();
+    measure(&format!("{}_write", renderer.name), body_bytes, EVENTS, text.len(), || {
+        black_box(render());
+    });
+    measure(&format!("{}_read", kind.name), body_bytes, EVENTS, text.len(), || {
+        black_box(import(kind, &text));
+    });
+}
+
+fn main() {
+    for body_bytes in [0, 2_048] {
+        alf(body_bytes);
+        file(&har::IMPORTER, &har::RENDERER, body_bytes);
+        file(&weir::IMPORTER, &weir::RENDERER, body_bytes);
+    }
+    let line = |number: usize| {
+        format!(
+            "203.0.113.7 - - [10/Oct/2025:13:55:36 -0700] \"GET /items/{number}?a=1 HTTP/1.1\" 200 2326 \
+             \"https://shop.example.test/\" \"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0\"\n"
+        )
+    };
+    let log: String = (0..EVENTS).map(line).collect();
+    measure("combined_read", 0, EVENTS, log.len(), || {
+        black_box(import(&access_log::COMBINED, log.as_bytes()));
+    });
+}
