@@ -146,7 +146,7 @@ impl Config {
     pub fn read(settings: Value) -> Result<Self, ConfigError> {
         let config: Self = kind::read(settings)?;
         if config.service_token.expose().is_empty() {
-            return Err(ConfigError::one("service_token", "service_token is required"));
+            return Err(ConfigError::one("service_token", weir_kit::schema::REQUIRED));
         }
         if config.host.is_empty() || config.host.contains(['/', '@', ' ', '?', '#']) {
             return Err(ConfigError::one("host", format!("not a host name: {:?}", config.host)));

@@ -16,7 +16,10 @@ use crate::parts::lenient::{Many, Number, Pair, Text, mend_surrogates};
 use crate::parts::{self, last, url};
 
 /// Most entries in one call; original senders stay at a thousand.
-pub const MAX_ENTRIES: usize = 100_000;
+pub const MAX_ENTRIES: usize = 50_000;
+
+/// Longest reason for a rejected entry, in characters; it may quote the entry.
+const MAX_REASON: usize = 300;
 
 /// Reads the body of a call: one ALF, or an array of them, whichever it is. `key` is what the sender repeats when it
 /// repeats the call.
@@ -30,6 +33,7 @@ pub fn call(body: &[u8], key: Option<&str>) -> Result<Decoded, Malformed> {
             Ok(envelope) => alf(envelope, position, key, &mut decoded)?,
             Err(error) => {
                 decoded.offered += 1;
+                let error = parts::shortened(&error.to_string(), MAX_REASON);
                 let reason = format!("ALF[{position}] is not an ALF: {error}");
                 decoded.rejected.push(Rejected { index: at, reason });
             }
@@ -47,7 +51,10 @@ fn alfs(text: &str) -> Result<Vec<&RawValue>, Malformed> {
         |error| Malformed { status: StatusCode::BAD_REQUEST, reason: format!("not JSON: {error}") };
     let text = text.trim_start_matches('\u{FEFF}');
     match text.trim_start().chars().next() {
-        Some('[') => serde_json::from_str(text).map_err(not_json),
+        Some('[') => {
+            let alfs: read::Entries<'_> = serde_json::from_str(text).map_err(not_json)?;
+            if alfs.count > MAX_ENTRIES { Err(too_many()) } else { Ok(alfs.items) }
+        }
         Some('{') => Ok(vec![serde_json::from_str(text).map_err(not_json)?]),
         _ => {
             let reason = format!("not an ALF: {:?}", parts::shortened(text, 40));
@@ -66,16 +73,15 @@ fn too_many() -> Malformed {
 pub fn entries_per_alf(body: &[u8]) -> Vec<usize> {
     let text = String::from_utf8_lossy(body);
     let count = |raw: &RawValue| match serde_json::from_str::<read::Envelope<'_>>(raw.get()) {
-        Ok(envelope) => entries_of(&envelope).len(),
+        Ok(envelope) => entries_of(&envelope).map_or(0, |entries| entries.count),
         Err(_) => 1,
     };
     alfs(&text).map(|alfs| alfs.into_iter().map(count).collect()).unwrap_or_default()
 }
 
-fn entries_of<'e, 'a>(envelope: &'e read::Envelope<'a>) -> &'e [&'a RawValue] {
+fn entries_of<'e, 'a>(envelope: &'e read::Envelope<'a>) -> Option<&'e read::Entries<'a>> {
     let log = envelope.har.as_ref().and_then(|har| har.log.as_ref());
-    let entries = log.and_then(|log| log.entries.as_ref()).or(envelope.entries.as_ref());
-    entries.map_or(&[], |entries| entries.0.as_slice())
+    log.and_then(|log| log.entries.as_ref()).or(envelope.entries.as_ref())
 }
 
 /// What the members around an entry say about it.
@@ -114,16 +120,17 @@ fn alf(
         key,
         token: &credential.token,
     };
-    let entries = entries_of(&envelope);
-    if decoded.offered + entries.len() > MAX_ENTRIES {
+    let Some(entries) = entries_of(&envelope) else { return Ok(()) };
+    if decoded.offered + entries.count > MAX_ENTRIES {
         return Err(too_many());
     }
-    for (number, raw) in entries.iter().enumerate() {
+    for (number, raw) in entries.items.iter().enumerate() {
         let index = decoded.offered;
         decoded.offered += 1;
         match entry_text(raw.get(), &context, index) {
             Ok(exchange) => decoded.accepted.push((credential.clone(), exchange)),
             Err(reason) => {
+                let reason = parts::shortened(&reason, MAX_REASON);
                 let reason = format!("ALF[{position}] entries[{number}]: {reason}");
                 decoded.rejected.push(Rejected { index, reason });
             }

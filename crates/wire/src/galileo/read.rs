@@ -3,9 +3,12 @@
 //! Members that weir has no use for (`cache`, `cookies`, `comment`, ...) are skipped without being read.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::parts::lenient::{Many, Number, Pair, Text};
+use super::decode::MAX_ENTRIES;
+use crate::parts::lenient::{Many, Number, Pair, Text, Unread};
+
+/// Entries or ALFs, unread.
+pub(super) type Entries<'a> = Unread<'a, MAX_ENTRIES>;
 
 /// The object around the entries.
 #[derive(Debug, Default, Deserialize)]
@@ -30,7 +33,7 @@ pub(super) struct Envelope<'a> {
     pub(super) creator: Option<Creator<'a>>,
     /// 2.0.0.
     #[serde(borrow)]
-    pub(super) entries: Option<Many<&'a RawValue>>,
+    pub(super) entries: Option<Entries<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,7 +49,7 @@ pub(super) struct Log<'a> {
     #[serde(borrow)]
     pub(super) creator: Option<Creator<'a>>,
     #[serde(borrow)]
-    pub(super) entries: Option<Many<&'a RawValue>>,
+    pub(super) entries: Option<Entries<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

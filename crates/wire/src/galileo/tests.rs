@@ -515,12 +515,23 @@ fn half_surrogates_cost_a_character_and_not_the_entry() {
 fn hostile_sizes_are_refused() {
     let many = format!("{{\"serviceToken\":\"t\",\"entries\":[{}0]}}", "0,".repeat(decode::MAX_ENTRIES));
     assert_eq!(decode::call(many.as_bytes(), None).unwrap_err().status, 413);
+    let alfs = format!("[{}0]", "0,".repeat(decode::MAX_ENTRIES));
+    assert_eq!(decode::call(alfs.as_bytes(), None).unwrap_err().status, 413);
+    let wide = entry_json(|entry| entry["request"]["headers"] = json!(vec![json!({}); 10_001]));
+    assert!(decode::entry_of_json(&wide.to_string()).unwrap_err().contains("more than 10000 items"));
     let deep = "[".repeat(5_000_000);
     assert_eq!(decode::call(deep.as_bytes(), None).unwrap_err().status, 400);
     let deep_member = entry_json(|entry| entry["request"]["method"] = json!("DEEP")).to_string();
     let deep_member =
         deep_member.replace("\"DEEP\"", &format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000)));
     assert!(decode::entry_of_json(&deep_member).unwrap_err().contains("recursion limit"));
+}
+
+#[test]
+fn reasons_do_not_quote_without_end() {
+    let long = entry_json(|entry| entry["request"] = json!("x".repeat(100_000)));
+    let decoded = call_json(json!({"entries": [long]}));
+    assert!(decoded.rejected[0].reason.len() < 400, "{}", decoded.rejected[0].reason.len());
 }
 
 mod transport;

@@ -15,8 +15,11 @@ use crate::parts::body::{self, Encoding};
 use crate::parts::lenient::{Many, Members, Number, Pair, Text, mend_surrogates};
 use crate::parts::{self, last, url};
 
-/// Longest text of a member kept as an attribute, in bytes; longer ones are dropped and named in `har.too_long`.
+/// Longest text of a member kept as an attribute, in bytes; longer ones are dropped and named in `har.dropped`.
 pub const MAX_MEMBER_BYTES: usize = 64 * 1024;
+
+/// Most members of an entry kept as attributes; further ones are dropped and named in `har.dropped`.
+pub const MAX_MEMBERS: usize = 256;
 
 /// Reads the text of one entry. `number` is its place in the file; the same text at the same place gives the same id.
 pub fn entry(text: &[u8], number: u64, creator: Option<&str>) -> Result<Exchange, String> {
@@ -76,9 +79,9 @@ fn members<'a>(name: &str, raw: &'a RawValue) -> Result<Members<'a>, String> {
 fn keep(prefix: &str, rest: Members<'_>, extras: &mut Attributes) {
     for (name, raw) in rest.0 {
         let name = format!("{prefix}{name}");
-        if raw.get().len() + name.len() > MAX_MEMBER_BYTES {
-            let before = extras.text("har.too_long").map(|names| format!("{names} ")).unwrap_or_default();
-            extras.set("har.too_long", parts::shortened(&(before + &name), 1_000));
+        if raw.get().len() + name.len() > MAX_MEMBER_BYTES || extras.len() >= MAX_MEMBERS {
+            let before = extras.text("har.dropped").map(|names| format!("{names} ")).unwrap_or_default();
+            extras.set("har.dropped", parts::shortened(&(before + &name), 1_000));
         } else if let Some(value) = attribute(raw.get()) {
             extras.set(name, value);
         }

@@ -68,9 +68,10 @@ fn json(value: &Value) -> Json {
 fn request<'a>(request: &'a Request, attributes: &Attributes) -> format::Request<'a> {
     let fragment = attributes.text("url.fragment").map(|fragment| format!("#{fragment}")).unwrap_or_default();
     let scheme = if request.scheme.is_empty() { "http" } else { &request.scheme };
+    let slash = if request.path.is_empty() || request.path.starts_with('/') { "" } else { "/" };
     format::Request {
         method: &request.method,
-        url: format!("{scheme}://{}{}{fragment}", request.host, request.target()),
+        url: format!("{scheme}://{}{slash}{}{fragment}", request.host, request.target()),
         http_version: http_version(&request.version),
         cookies: request.headers.all("cookie").flat_map(request_cookies).collect(),
         headers: pairs(&request.headers),

@@ -6,6 +6,7 @@ use weir_pipeline::{Imported, Importer, Rejected};
 use super::decode;
 use super::split::{End, Part, Splitter};
 use crate::parts::lenient::Text;
+use crate::parts::shortened;
 
 /// Largest text of one entry, bodies included.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024 * 1024;
@@ -61,7 +62,7 @@ impl Importer for Har {
 
 fn rejected(number: u64, reason: &str) -> Rejected {
     let index = usize::try_from(number).unwrap_or(usize::MAX);
-    Rejected { index, reason: format!("entry {number}: {reason}") }
+    Rejected { index, reason: format!("entry {number}: {}", shortened(reason, 300)) }
 }
 
 fn creator_of(text: &[u8]) -> Option<String> {

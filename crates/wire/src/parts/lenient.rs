@@ -117,6 +117,10 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// Most items of a list and members of an object; more are refused, because an empty item takes many times its text in
+/// memory.
+pub const MAX_ITEMS: usize = 10_000;
+
 /// A list. Encoders that cannot tell an empty list from an empty object write `{}` for it; that and `null` are empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Many<T>(pub Vec<T>);
@@ -143,6 +147,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
                 let mut all = Vec::new();
                 while let Some(item) = items.next_element()? {
                     all.push(item);
+                    if all.len() > MAX_ITEMS {
+                        return Err(A::Error::custom(format_args!("more than {MAX_ITEMS} items")));
+                    }
                 }
                 Ok(Many(all))
             }
@@ -154,6 +161,46 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
             }
         }
         deserializer.deserialize_any(ManyVisitor(PhantomData))
+    }
+}
+
+/// The unread items of a list of which no more than `MAX` are kept. `{}` and `null` are empty.
+#[derive(Debug, Clone, Default)]
+pub struct Unread<'a, const MAX: usize> {
+    /// The first items.
+    pub items: Vec<&'a RawValue>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Unread<'a, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UnreadVisitor<const MAX: usize>;
+        impl<'de, const MAX: usize> Visitor<'de> for UnreadVisitor<MAX> {
+            type Value = Unread<'de, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(Unread::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut unread = Unread::default();
+                while let Some(item) = list.next_element()? {
+                    unread.count += 1;
+                    if unread.items.len() < MAX {
+                        unread.items.push(item);
+                    }
+                }
+                Ok(unread)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Unread::default())
+            }
+        }
+        deserializer.deserialize_any(UnreadVisitor)
     }
 }
 
@@ -189,6 +236,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 let mut all = Vec::new();
                 while let Some(name) = members.next_key::<Text<'de>>()? {
                     all.push((name.0, members.next_value()?));
+                    if all.len() > MAX_ITEMS {
+                        return Err(A::Error::custom(format_args!("more than {MAX_ITEMS} members")));
+                    }
                 }
                 Ok(Members(all))
             }
@@ -283,6 +333,21 @@ mod tests {
         assert_eq!(serde_json::from_str::<Many<Number>>("null").unwrap().0, []);
         assert_eq!(serde_json::from_str::<Many<Number>>("[1]").unwrap().0, [Number(Some(1.0))]);
         assert!(serde_json::from_str::<Many<Number>>("{\"a\":1}").is_err());
+    }
+
+    #[test]
+    fn long_lists_are_refused_or_counted() {
+        let long = format!("[{}1]", "1,".repeat(MAX_ITEMS));
+        assert!(
+            serde_json::from_str::<Many<Number>>(&long)
+                .unwrap_err()
+                .to_string()
+                .starts_with("more than 10000")
+        );
+        let unread: Unread<'_, 3> = serde_json::from_str(&long).unwrap();
+        assert_eq!((unread.items.len(), unread.count), (3, MAX_ITEMS + 1));
+        let wide = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(MAX_ITEMS));
+        assert!(serde_json::from_str::<Members<'_>>(&wide).is_err());
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl LineImporter {
                 Ok(exchange) => out.accepted.push(exchange),
                 Err(reason) => out.rejected.push(Rejected {
                     index: usize::try_from(*number).unwrap_or(usize::MAX),
-                    reason: format!("line {number}: {reason}"),
+                    reason: format!("line {number}: {}", super::shortened(&reason, 300)),
                 }),
             }
         });

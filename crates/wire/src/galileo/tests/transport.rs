@@ -168,6 +168,12 @@ async fn a_dead_collector_is_a_failure_to_repeat() {
 #[test]
 fn settings_become_queue_and_capture() {
     let built = |settings: Value| exporter::build(settings);
+    let completed =
+        weir_kit::schema::check(super::super::config::FIELDS, json!({"service_token": "t"})).unwrap();
+    assert_eq!(
+        super::super::config::Config::read(completed).unwrap(),
+        super::super::config::Config { service_token: weir_kit::Secret::new("t"), ..Default::default() }
+    );
     let standard = built(json!({"service_token": "t"})).unwrap();
     assert_eq!((standard.queue.max_batch_size, standard.queue.max_attempts), (1000, Some(10)));
     assert_eq!(standard.queue.max_coalescing_delay.as_secs(), 2);
