@@ -336,7 +336,7 @@ impl Key {
     /// The key of a value; floats that are whole numbers become these.
     pub fn of(value: &FieldValue<'_>) -> Self {
         match value {
-            FieldValue::Text(text) => Self::Text(cut(text).into()),
+            FieldValue::Text(text) => Self::from(text.as_ref()),
             FieldValue::Integer(number) => Self::Integer(*number),
             FieldValue::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
                 Self::Integer(*number as i64)
@@ -345,6 +345,12 @@ impl Key {
             FieldValue::Time(instant) => Self::Time(*instant),
             FieldValue::Bool(flag) => Self::Bool(*flag),
         }
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self::Text(cut(text).into())
     }
 }
 
