@@ -99,6 +99,14 @@ fn ends_scalar(byte: u8) -> bool {
 /// Offset of the quote that ends the string whose content begins at `start`; the length of the text without one.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
+    // Most strings are shorter than a vectorised search takes to begin.
+    let near = bytes.len().min(start + 24);
+    while at < near && bytes[at] != b'\\' {
+        if bytes[at] == b'"' {
+            return at;
+        }
+        at += 1;
+    }
     while let Some(offset) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += offset;
         if bytes[at] == b'"' {

@@ -66,9 +66,9 @@ pub(crate) fn form_of(media_type: &str, bytes: &[u8]) -> Form {
 
 /// `name=value`, perhaps followed by more of the same: no white space before the first `=`.
 fn looks_url_encoded(bytes: &[u8]) -> bool {
-    let first = bytes.split(|byte| *byte == b'&').next().unwrap_or(bytes);
-    match memchr::memchr(b'=', first) {
-        Some(at @ 1..=128) => first[..at].iter().all(|byte| {
+    let begin = &bytes[..bytes.len().min(129)];
+    match memchr::memchr(b'=', begin) {
+        Some(at @ 1..) => begin[..at].iter().all(|byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%')
         }),
         _ => false,

@@ -13,8 +13,9 @@ pub(super) struct Names {
     beginnings: Vec<Vec<u8>>,
     endings: Vec<Vec<u8>>,
     inside: Vec<Vec<u8>>,
-    /// Lengths of `exact`, as bits, so that most names are refused before they are hashed.
-    lengths: u128,
+    /// Signs of `exact` and of `endings`, as bits, so that most names are refused without looking at the rules.
+    exact_signs: Bits,
+    ending_signs: Bits,
 }
 
 impl Names {
@@ -26,13 +27,17 @@ impl Names {
             if core.is_empty() {
                 continue;
             }
-            match (rule.starts_with('*'), rule.ends_with('*')) {
+            // A single letter at an end is no sign of anything.
+            let wild = core.len() > 1;
+            match (wild && rule.starts_with('*'), wild && rule.ends_with('*')) {
                 (true, true) => names.inside.push(core),
-                (true, false) => names.endings.push(core),
+                (true, false) => {
+                    names.ending_signs.set(tail_sign(&core));
+                    names.endings.push(core);
+                }
                 (false, true) => names.beginnings.push(core),
                 (false, false) => {
-                    names.lengths |=
-                        1_u128.checked_shl(u32::try_from(core.len()).unwrap_or(127)).unwrap_or(0);
+                    names.exact_signs.set(whole_sign(&core));
                     names.exact.insert(core);
                 }
             }
@@ -56,12 +61,43 @@ impl Names {
     }
 
     fn fits(&self, name: &[u8]) -> bool {
-        let same_length =
-            self.lengths.checked_shr(u32::try_from(name.len()).unwrap_or(u32::MAX)).unwrap_or(0) & 1;
-        same_length == 1 && self.exact.contains(name)
-            || self.endings.iter().any(|ending| name.ends_with(ending))
+        self.exact_signs.get(whole_sign(name)) && self.exact.contains(name)
+            || self.ending_signs.get(tail_sign(name))
+                && self.endings.iter().any(|ending| name.ends_with(ending))
             || self.beginnings.iter().any(|beginning| name.starts_with(beginning))
             || self.inside.iter().any(|part| name.windows(part.len()).any(|window| window == part.as_slice()))
+    }
+}
+
+/// 256 bits.
+#[derive(Debug, Default)]
+struct Bits([u64; 4]);
+
+impl Bits {
+    fn set(&mut self, sign: u8) {
+        self.0[usize::from(sign >> 6)] |= 1 << (sign & 63);
+    }
+
+    fn get(&self, sign: u8) -> bool {
+        self.0[usize::from(sign >> 6)] >> (sign & 63) & 1 == 1
+    }
+}
+
+/// Of the first and last byte and the length.
+fn whole_sign(name: &[u8]) -> u8 {
+    match name {
+        [first, .., last] => {
+            first.wrapping_mul(31) ^ last.wrapping_mul(7) ^ (name.len() as u8).wrapping_mul(37)
+        }
+        _ => name.first().copied().unwrap_or(0),
+    }
+}
+
+/// Of the last two bytes; endings have at least two, see [`Names::new`].
+fn tail_sign(name: &[u8]) -> u8 {
+    match name {
+        [.., before, last] => before.wrapping_mul(31) ^ last.wrapping_mul(7),
+        _ => 0,
     }
 }
 

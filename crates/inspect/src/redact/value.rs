@@ -15,12 +15,16 @@ const MAX_DEPTH: usize = 4;
 /// What form encoding leaves as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Whether a text may be a document or a URL, by its beginning; cheap, and never wrong in saying no.
+/// Whether a text may be a document or a URL with something to mask; cheap, and never wrong in saying no.
 pub(super) fn may_hold_more(text: &[u8]) -> bool {
+    let has_scheme = || text.iter().take(12).any(|byte| *byte == b':');
     match first_byte(text) {
-        Some(b'{' | b'[' | b'<' | b'/' | b'\\' | b'#') => true,
-        Some(b'q' | b'm' | b's' | b'f') => true,
-        _ => text.iter().take(12).any(|byte| *byte == b':'),
+        Some(b'{' | b'[' | b'<' | b'\\') => true,
+        // The keywords that GraphQL documents begin with.
+        Some(b'q' | b'm' | b's' | b'f') if memchr::memchr(b'{', text).is_some() => true,
+        Some(b'/' | b'?' | b'#') => memchr::memchr(b'=', text).is_some(),
+        Some(_) => has_scheme() && memchr::memchr2(b'=', b'@', text).is_some(),
+        None => false,
     }
 }
 
