@@ -95,7 +95,8 @@ impl Pipeline {
     }
 
     /// Refuses new exchanges, writes what was accepted, lets the targets deliver for at most `patience`, and saves the
-    /// books. What a target has not had by then it gets after the next start.
+    /// books. What a target has not had by then it gets after the next start. Afterwards the directory is free for another
+    /// process.
     pub async fn shutdown(&self, patience: Duration) {
         self.journal.refuse_new().await;
         self.targets.shutdown(Instant::now() + patience).await;

@@ -2,6 +2,12 @@
 //!
 //! Failed checks panic with the reason, as assertions do.
 
+mod exporter;
 mod random;
+mod receiver;
+mod server;
 
+pub use exporter::{ExporterCase, check_exporter};
 pub use random::random_exchange;
+pub use receiver::{ReceiverCase, check_receiver};
+pub use server::{Answer, Received, Server};

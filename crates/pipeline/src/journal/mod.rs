@@ -124,9 +124,8 @@ pub struct JournalStatus {
 /// The journal of a node.
 pub(crate) struct Journal {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
-    /// Held as long as the journal is open.
-    _lock: File,
+    /// The writer thread and the lock on the directory, as long as the journal is open.
+    writer: Mutex<Option<(JoinHandle<()>, File)>>,
 }
 
 impl Journal {
@@ -158,7 +157,7 @@ impl Journal {
             .name("weir-journal".to_owned())
             .spawn(move || writer.run())
             .map_err(unusable)?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)), _lock: lock })
+        Ok(Self { shared, writer: Mutex::new(Some((thread, lock))) })
     }
 
     /// Queues frames to be written, all or, if there is no room, none.
@@ -216,6 +215,9 @@ impl Journal {
             let mut state = self.shared.state();
             if state.end >= position {
                 return Ok(());
+            }
+            if state.closing {
+                return Err("the journal is closed".to_owned());
             }
             state.skips.push((position, done));
         }
@@ -326,7 +328,8 @@ impl Journal {
         self.shared.work.notify_one();
         self.shared.room.notify_waiters();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if writer.is_some_and(|writer| writer.join().is_err()) {
+        let Some((thread, _lock)) = writer else { return };
+        if thread.join().is_err() {
             tracing::error!("the journal's writer thread failed");
         }
     }

@@ -39,6 +39,7 @@ impl Writer {
 
     /// Runs until the journal is closed and everything queued is written.
     pub(super) fn run(mut self) {
+        let _farewell = Farewell(self.shared.clone());
         loop {
             match self.next_work() {
                 Work::Commit(group) => self.commit(group),
@@ -175,5 +176,23 @@ impl Writer {
         }
         self.shared.state().segments.remove(&base);
         true
+    }
+}
+
+/// Whatever ends the thread, nobody is left waiting for it.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let (group, skips) = {
+            let mut state = self.0.state();
+            (state.refusing, state.closing) = (true, true);
+            (state.take_group(), std::mem::take(&mut state.skips))
+        };
+        drop(skips);
+        if !group.is_empty() {
+            self.0.not_committed(group, self.0.ledger.now(), "the journal's writer has stopped");
+        }
+        self.0.room.notify_waiters();
     }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -119,7 +120,7 @@ impl Targets {
     pub async fn remove(&self, name: &str, removal: Removal) -> bool {
         let mut running = self.inner.running.lock().await;
         let Some(target) = running.remove(name) else { return false };
-        self.inner.retire(name, target, removal).await;
+        self.inner.retire(name.to_owned(), target, removal).await;
         true
     }
 
@@ -129,12 +130,6 @@ impl Targets {
     pub async fn reconcile(&self, specs: Vec<TargetSpec>, removal: Removal) -> Vec<TargetError> {
         let mut running = self.inner.running.lock().await;
         let wanted: BTreeSet<String> = specs.iter().map(|spec| spec.name.clone()).collect();
-        let gone: Vec<String> = running.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
-        for name in gone {
-            if let Some(target) = running.remove(&name) {
-                self.inner.retire(&name, target, removal).await;
-            }
-        }
         let mut errors = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
@@ -151,6 +146,11 @@ impl Targets {
                 Err(error) => errors.push(error),
             }
         }
+        // Last, because it may take a while; all at once, because one slow target never delays another.
+        let gone: Vec<String> = running.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        let gone = gone.into_iter().filter_map(|name| running.remove_entry(&name));
+        let gone: Vec<(String, Running)> = gone.collect();
+        join_all(gone.into_iter().map(|(name, target)| self.inner.retire(name, target, removal))).await;
         self.inner.forget_places(&wanted);
         errors
     }
@@ -254,13 +254,13 @@ impl Inner {
     }
 
     /// Stops a target for good.
-    async fn retire(&self, name: &str, target: Running, removal: Removal) {
+    async fn retire(&self, name: String, target: Running, removal: Removal) {
         let order = match removal {
             Removal::Drop => Order::Halt,
             Removal::Drain(time) => {
                 self.journal.with_state(|state| {
                     let end = state.end;
-                    if let Some(cursor) = state.cursors.get_mut(name) {
+                    if let Some(cursor) = state.cursors.get_mut(&name) {
                         cursor.mode = Mode::Draining(end);
                     }
                 });
@@ -268,7 +268,7 @@ impl Inner {
             }
         };
         target.stop(order).await;
-        self.forget(name);
+        self.forget(&name);
     }
 
     /// Gives up the places of targets of an earlier run that are not wanted any more.
