@@ -195,9 +195,11 @@ impl Store for EmbeddedStore {
         let shared = self.shared.clone();
         let removed =
             blocking(move || shared.remove_sealed(|_, bytes_with_it| bytes_with_it > max_bytes)).await?;
-        if self.status().await?.bytes <= max_bytes {
+        let status = self.status().await?;
+        if status.bytes <= max_bytes || status.exchanges == 0 {
             return Ok(removed);
         }
+        // The open partition alone is too large.
         self.seal().await?;
         let shared = self.shared.clone();
         let last =

@@ -465,3 +465,28 @@ impl Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, odd_exchange};
+
+    #[test]
+    fn exchanges_come_back_and_broken_bytes_are_refused() {
+        let mut random = Random::seeded(7);
+        for _ in 0..200 {
+            let mut exchange = odd_exchange(&mut random);
+            exchange.timings.dns = Some(Duration::MAX);
+            exchange.server = Peer::new([0xfd, 0, 0, 0, 0, 0, 0, 1].into(), None);
+            exchange.started_at = Timestamp::from_micros(random.number() as i64);
+            exchange.weight = random.number() as u32;
+            let bytes = encode(&exchange);
+            assert_eq!(decode(bytes.clone().into()).unwrap(), exchange);
+            let cut = random.below(bytes.len() as u64) as usize;
+            assert!(decode(bytes[..cut].to_vec().into()).is_err());
+            let mut changed = bytes;
+            changed[cut] ^= 1 << random.below(8);
+            let _outcome = decode(changed.into());
+        }
+    }
+}

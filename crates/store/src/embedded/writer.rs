@@ -506,7 +506,7 @@ fn seal(shared: &Shared, open: Open) -> Result<Open, StoreError> {
         state.catalogue = catalogue;
         state.sealed.push(Arc::new(Partition::at(&directory, &partition.name, Some(sealed))));
         state.open = Arc::new(View::default());
-        state.open_bytes = 0;
+        state.open_bytes = next.bytes();
         state.seals += 1;
     }
     Open::of(Arc::new(next), settings.writer_bytes)
