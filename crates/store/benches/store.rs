@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_kit::Timestamp;
-use weir_model::{Body, Exchange, ExchangeId, Field, Operation, Peer, ProjectId, Protocol, Request, Response};
+use weir_model::{
+    Body, Exchange, ExchangeId, Field, Operation, Peer, ProjectId, Protocol, Request, Response,
+};
 use weir_query::{Aggregation, Dimension, Filter, Listing, Measure, Op, Order, TimeRange};
 use weir_store::testing::{FIRST_START, Random};
 use weir_store::{EmbeddedSettings, EmbeddedStore, Store};
@@ -87,17 +89,18 @@ async fn generate(count: usize, store: &EmbeddedStore) -> ExchangeId {
 async fn questions(count: usize, store: &EmbeddedStore, id: ExchangeId) {
     let field = |name: &str| Field::named(name).expect("a field");
     let latency = || field("latency");
-    let aggregation = |filter: Filter, dimensions: Vec<Dimension>, measures: Vec<Measure>, order_by: Option<usize>| {
-        Aggregation {
-            project: ProjectId::default(),
-            range: TimeRange::ALL,
-            filter,
-            dimensions,
-            measures,
-            order_by,
-            limit: if order_by.is_some() { 20 } else { 10_000 },
-        }
-    };
+    let aggregation =
+        |filter: Filter, dimensions: Vec<Dimension>, measures: Vec<Measure>, order_by: Option<usize>| {
+            Aggregation {
+                project: ProjectId::default(),
+                range: TimeRange::ALL,
+                filter,
+                dimensions,
+                measures,
+                order_by,
+                limit: if order_by.is_some() { 20 } else { 10_000 },
+            }
+        };
     let route = || Dimension::Field(field("route"));
     let day = Dimension::Time(Duration::from_secs(86_400));
     let minute = Dimension::Time(Duration::from_secs(60));
@@ -113,12 +116,16 @@ async fn questions(count: usize, store: &EmbeddedStore, id: ExchangeId) {
             "Q3 top 20 users",
             aggregation(Filter::Any, vec![Dimension::Field(field("user"))], vec![Measure::Count], Some(0)),
         ),
-        ("Q4 distinct users by day", aggregation(Filter::Any, vec![day], vec![Measure::Distinct(field("user"))], None)),
+        (
+            "Q4 distinct users by day",
+            aggregation(Filter::Any, vec![day], vec![Measure::Distinct(field("user"))], None),
+        ),
         ("Q6 body field by route", aggregation(pro, vec![route()], vec![Measure::Count], Some(0))),
     ];
     for (name, aggregation) in &aggregations {
         let mut rows = 0;
-        let best = best_of(async || rows = store.aggregate(aggregation).await.expect("a table").rows.len()).await;
+        let best =
+            best_of(async || rows = store.aggregate(aggregation).await.expect("a table").rows.len()).await;
         print(&serde_json::json!({ "question": name, "exchanges": count, "ms": best, "rows": rows }));
     }
     let words = |word: &str| Filter::Words(vec![word.to_owned()]);
@@ -137,8 +144,14 @@ async fn questions(count: usize, store: &EmbeddedStore, id: ExchangeId) {
         ("everything, newest 50", Filter::Any),
     ] {
         let project = ProjectId::default();
-        let listing =
-            Listing { project, range: TimeRange::ALL, filter, order: Order::NewestFirst, limit: 50, after: None };
+        let listing = Listing {
+            project,
+            range: TimeRange::ALL,
+            filter,
+            order: Order::NewestFirst,
+            limit: 50,
+            after: None,
+        };
         let mut found = None;
         let best = best_of(async || {
             let page = store.list(&listing).await.expect("a page");
@@ -148,7 +161,8 @@ async fn questions(count: usize, store: &EmbeddedStore, id: ExchangeId) {
         print(&serde_json::json!({ "question": name, "exchanges": count, "ms": best, "found": found }));
     }
     let best =
-        best_of(async || assert!(store.get(&ProjectId::default(), id).await.expect("an answer").is_some())).await;
+        best_of(async || assert!(store.get(&ProjectId::default(), id).await.expect("an answer").is_some()))
+            .await;
     print(&serde_json::json!({ "question": "Q7 one by id", "exchanges": count, "ms": best }));
 }
 
@@ -230,12 +244,14 @@ impl Traffic {
         let mut exchange = Exchange::new(ExchangeId::with_random(started_at, bits), started_at, request);
         exchange.response = Some(self.response());
         exchange.origin.source = "gateway".to_owned();
-        exchange.origin.environment = Some(self.random.pick(&["production", "production", "staging"]).to_owned());
+        exchange.origin.environment =
+            Some(self.random.pick(&["production", "production", "staging"]).to_owned());
         exchange.service = Some(format!("service-{}", route % 20));
         exchange.route = Some(format!("route-{route}"));
         exchange.identity.user = Some(format!("user-{}", self.zipf(1_000_000)));
         exchange.identity.company = Some(format!("company-{}", self.zipf(5_000)));
-        exchange.client = Peer::new([10, (entity >> 16) as u8, (entity >> 8) as u8, entity as u8].into(), Some(50_000));
+        exchange.client =
+            Peer::new([10, (entity >> 16) as u8, (entity >> 8) as u8, entity as u8].into(), Some(50_000));
         exchange.operation = Some(Operation {
             protocol: Protocol::Rest,
             template: format!("/v1/resource{route}/{{id}}"),
@@ -244,7 +260,8 @@ impl Traffic {
             error: None,
         });
         // The product of uniform numbers is close to log-normal.
-        let latency: f64 = (0..4).map(|_| 0.5 + self.random.below(1_000) as f64 / 250.0).product::<f64>() * 1_500.0;
+        let latency: f64 =
+            (0..4).map(|_| 0.5 + self.random.below(1_000) as f64 / 250.0).product::<f64>() * 1_500.0;
         exchange.timings.wait = Some(Duration::from_micros(latency as u64));
         exchange.timings.total = Some(Duration::from_micros(latency as u64 + 700));
         exchange
@@ -258,7 +275,8 @@ impl Traffic {
             6..10 => 201,
             _ => 200,
         };
-        let mut response = Response { status, body: Body::whole(self.response_body()), ..Response::default() };
+        let mut response =
+            Response { status, body: Body::whole(self.response_body()), ..Response::default() };
         for (name, value) in [
             ("Content-Type", "application/json; charset=utf-8".to_owned()),
             ("Cache-Control", "no-store, max-age=0".to_owned()),

@@ -1,5 +1,6 @@
 //! The definition of a query: exchanges in a map, every question a pass over all of them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -65,10 +66,10 @@ pub(crate) fn is_after(key: (Timestamp, ExchangeId), cursor: Option<Cursor>, ord
 #[async_trait]
 impl Store for MemoryStore {
     async fn append(&self, batch: &[Arc<Exchange>], _position: Position) -> Result<(), StoreError> {
-        let mut held = self.write();
+        let held = &mut *self.write();
         for exchange in batch {
-            if !held.starts.contains_key(&exchange.id) {
-                held.starts.insert(exchange.id, exchange.started_at);
+            if let Entry::Vacant(entry) = held.starts.entry(exchange.id) {
+                entry.insert(exchange.started_at);
                 held.by_start.insert((exchange.started_at, exchange.id), exchange.clone());
             }
         }

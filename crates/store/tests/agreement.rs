@@ -2,6 +2,8 @@
 //!
 //! A failing seed is printed with the question; add it to the list of seeds when the fault is found.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

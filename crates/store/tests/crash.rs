@@ -1,5 +1,7 @@
 //! What was durable survives, and what was not comes back by replay, once.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

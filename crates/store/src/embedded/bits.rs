@@ -35,7 +35,7 @@ impl Bits {
     pub(crate) fn inverted(mut self) -> Self {
         self.words.iter_mut().for_each(|word| *word = !*word);
         if let Some(last) = self.words.last_mut()
-            && self.bound % 64 != 0
+            && !self.bound.is_multiple_of(64)
         {
             *last &= (1 << (self.bound % 64)) - 1;
         }
