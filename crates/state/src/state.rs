@@ -117,7 +117,8 @@ impl State {
         outcome
     }
 
-    /// Changes all or nothing: what `work` did is kept if it returns `Ok`. One writer at a time.
+    /// Changes all or nothing: what `work` did is kept if it returns `Ok`. One writer at a time: `work` must not call this
+    /// state again, only the writer it is given.
     ///
     /// # Errors
     /// Those of `work`, and those of the database.

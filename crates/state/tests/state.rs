@@ -1,5 +1,7 @@
 //! What the state promises, over a file and in memory.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use weir_state::{Record, State, StateError};
 fn record(number: u128, body: Value) -> Record {
     Record {
         unique: vec![("name".to_owned(), body["name"].as_str().unwrap().to_owned())],
-        index: vec![("parity".to_owned(), if number % 2 == 0 { "even" } else { "odd" }.to_owned())],
+        index: vec![("parity".to_owned(), if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned())],
         ..Record::new(Uuid::from_u128(number), body)
     }
 }

@@ -11,7 +11,7 @@ use super::form::split_list;
 use super::resource::Below;
 use super::view::View;
 use super::{Answered, Call, Era, Inner};
-use crate::entities::{Entity, Object, Parent, Repository, find};
+use crate::entities::{Context, Entity, Fault, Object, Parent, Repository, find};
 
 impl Call {
     fn view(&self) -> View {
@@ -72,16 +72,16 @@ impl Inner {
 
     fn create(&self, call: &Call, entity: &'static Entity, below: Option<&Below>) -> Answered {
         self.refuse_if_declarative("create", entity)?;
-        let body = self.change(|repository, writer| {
+        let body = self.change(|repository, writer, context| {
             let mut given = self.given(call, entity, None)?;
             set_parent(&mut given, writer, below)?;
             // A target that exists is given its new weight.
             if entity.name == "targets"
-                && let Some(body) = self.existing_target(call, &given, writer, repository)?
+                && let Some(body) = existing_target(call, &given, writer, repository, context)?
             {
                 return Ok(body);
             }
-            let mut body = self.complete(call, entity, given)?;
+            let mut body = complete(call, entity, given, context)?;
             let id = id_text(&body);
             if let Ok(id) = id.parse::<Uuid>()
                 && writer.get(entity.name, id)?.is_some()
@@ -92,32 +92,6 @@ impl Inner {
             Ok(body)
         })?;
         Ok((StatusCode::CREATED, call.view().show(entity, &Value::Object(body))))
-    }
-
-    fn existing_target(
-        &self,
-        call: &Call,
-        given: &Object,
-        writer: &Writer<'_>,
-        repository: Repository<'_>,
-    ) -> Result<Option<Object>, Refusal> {
-        let Some(entity) = Entity::named("targets") else { return Ok(None) };
-        let body = self.complete(call, entity, given.clone())?;
-        let upstream = body.get("upstream").and_then(|reference| reference.get("id")).and_then(Value::as_str);
-        let (Some(upstream), Some(target)) = (upstream, body.get("target").and_then(Value::as_str)) else {
-            return Ok(None);
-        };
-        let Some(stored) =
-            locate(writer, entity, target, Some(&("upstream", upstream.to_owned())), call.era)?
-        else {
-            return Ok(None);
-        };
-        let Value::Object(stored) = stored.body else { return Ok(None) };
-        let mut body = entity
-            .patch(&stored, given.clone(), call.textual(), &self.context()?)
-            .map_err(crate::entities::Fault::Invalid)?;
-        repository.put(entity, &mut body)?;
-        Ok(Some(body))
     }
 
     /// Up to 0.14: replace by the id in the body, or insert.
@@ -134,7 +108,7 @@ impl Inner {
 
     fn upsert(&self, call: &Call, entity: &'static Entity, key: &str, below: Option<&Below>) -> Answered {
         self.refuse_if_declarative("create or update", entity)?;
-        let body = self.change(|repository, writer| {
+        let body = self.change(|repository, writer, context| {
             let mut given = self.given(call, entity, None)?;
             set_parent(&mut given, writer, below)?;
             let parent = parent_id(writer, below)?;
@@ -155,7 +129,7 @@ impl Inner {
                 let field = entity.key.ok_or(Refusal::NotFound)?;
                 given.entry(field).or_insert_with(|| key.into());
             }
-            let mut body = self.complete(call, entity, given)?;
+            let mut body = complete(call, entity, given, context)?;
             repository.put(entity, &mut body)?;
             Ok(body)
         })?;
@@ -167,16 +141,14 @@ impl Inner {
         if call.era == Era::Legacy && call.given.object.is_empty() {
             return Err(Refusal::message(StatusCode::BAD_REQUEST, "empty body"));
         }
-        let body = self.change(|repository, writer| {
+        let body = self.change(|repository, writer, context| {
             let parent = parent_id(writer, below)?;
             let stored = locate(writer, entity, key, parent.as_ref(), call.era)?;
             let Value::Object(stored) = stored.ok_or(Refusal::NotFound)?.body else {
                 return Err(Refusal::NotFound);
             };
             let given = self.given(call, entity, Some(&stored))?;
-            let mut body = entity
-                .patch(&stored, given, call.textual(), &self.context()?)
-                .map_err(crate::entities::Fault::Invalid)?;
+            let mut body = entity.patch(&stored, given, call.textual(), context).map_err(Fault::Invalid)?;
             repository.put(entity, &mut body)?;
             Ok(body)
         })?;
@@ -186,7 +158,7 @@ impl Inner {
     fn delete(&self, call: &Call, entity: &'static Entity, key: &str, below: Option<&Below>) -> Answered {
         self.refuse_if_declarative("delete", entity)?;
         let strict = call.era == Era::Legacy || below.is_some();
-        self.change(|repository, writer| {
+        self.change(|repository, writer, context| {
             let parent = parent_id(writer, below)?;
             match locate(writer, entity, key, parent.as_ref(), call.era)? {
                 Some(stored) => repository.delete(entity, stored.id).map(|_| ()).map_err(Refusal::from),
@@ -199,11 +171,6 @@ impl Inner {
 
     fn refuse_if_declarative(&self, verb: &'static str, entity: &Entity) -> Result<(), Refusal> {
         if self.declarative { Err(Refusal::ReadOnly { verb, entity: entity.name }) } else { Ok(()) }
-    }
-
-    fn complete(&self, call: &Call, entity: &'static Entity, given: Object) -> Result<Object, Refusal> {
-        let completed = entity.create(given, call.textual(), &self.context()?);
-        Ok(completed.map_err(crate::entities::Fault::Invalid)?)
     }
 
     /// What was sent; up to 0.14, lists as text with commas.
@@ -249,6 +216,41 @@ impl Inner {
         let shown: Vec<Value> = shown.collect();
         Ok((StatusCode::OK, json!({"data": shown, "next": null, "node_id": self.node.node_id})))
     }
+}
+
+/// Completes and checks what was sent.
+fn complete(
+    call: &Call,
+    entity: &'static Entity,
+    given: Object,
+    context: &Context<'_>,
+) -> Result<Object, Refusal> {
+    let completed = entity.create(given, call.textual(), context);
+    Ok(completed.map_err(Fault::Invalid)?)
+}
+
+/// A target that is there already, with what was sent laid over it.
+fn existing_target(
+    call: &Call,
+    given: &Object,
+    writer: &Writer<'_>,
+    repository: Repository<'_>,
+    context: &Context<'_>,
+) -> Result<Option<Object>, Refusal> {
+    let Some(entity) = Entity::named("targets") else { return Ok(None) };
+    let body = complete(call, entity, given.clone(), context)?;
+    let upstream = body.get("upstream").and_then(|reference| reference.get("id")).and_then(Value::as_str);
+    let (Some(upstream), Some(target)) = (upstream, body.get("target").and_then(Value::as_str)) else {
+        return Ok(None);
+    };
+    let Some(stored) = locate(writer, entity, target, Some(&("upstream", upstream.to_owned())), call.era)?
+    else {
+        return Ok(None);
+    };
+    let Value::Object(stored) = stored.body else { return Ok(None) };
+    let mut body = entity.patch(&stored, given.clone(), call.textual(), context).map_err(Fault::Invalid)?;
+    repository.put(entity, &mut body)?;
+    Ok(Some(body))
 }
 
 fn split_lists(fields: &[FieldSpec], object: &mut Object) {

@@ -210,13 +210,14 @@ impl Inner {
     /// Does a change and puts its snapshot in place, or neither.
     fn change<T>(
         &self,
-        work: impl FnOnce(Repository<'_>, &Writer<'_>) -> Result<T, Refusal>,
+        work: impl FnOnce(Repository<'_>, &Writer<'_>, &Context<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let _order = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let strict = self.strict()?;
+        // Before the transaction: while it lasts, reading elsewhere would wait for it.
+        let context = self.context()?;
         let (done, assembled) = self.state.write(|writer| {
-            let done = work(Repository::new(writer), writer)?;
-            let assembled = self.assembler.assemble(writer, strict)?;
+            let done = work(Repository::new(writer), writer, &context)?;
+            let assembled = self.assembler.assemble(writer, context.strict_paths)?;
             Ok::<_, Refusal>((done, assembled))
         })?;
         self.publish(assembled);

@@ -183,7 +183,9 @@ impl Reading<'_> {
                 self.list(child, list, &place, Some((parent.field, &id)), depth + 1);
             }
         }
-        match entity.create(given, false, self.context) {
+        // In the time of APIs text stood for other types in JSON too.
+        let textual = entity.name == "apis";
+        match entity.create(given, textual, self.context) {
             Ok(body) => self.entities.push(Placed { entity, place: place.to_owned(), body }),
             Err(problems) => self.problems.extend(problems.into_iter().map(|problem| Problem {
                 key: format!("{place}.{}", problem.key),
