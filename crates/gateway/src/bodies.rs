@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use weir_pipeline::record::{Side, Writer};
 
-use crate::capture::{BodyCopy, Recorder};
+use crate::capture::{BodyCopy, CallSecrets, Recorder, write_trailers};
 use crate::plugins::Phases;
 use crate::timer::{Timer, Waiting};
 use crate::upstream::Destination;
@@ -77,6 +77,11 @@ impl Meter {
         self.state.get()
     }
 
+    /// The client took too long.
+    pub(crate) fn gave_up(&self) {
+        self.state.set(MeterState::Failed(Broken::TooSlow));
+    }
+
     pub(crate) fn last_progress(&self) -> Instant {
         self.last_progress.get()
     }
@@ -95,7 +100,7 @@ impl Meter {
     }
 
     /// Writes what was kept to the record.
-    pub(crate) fn write(&self, writer: &mut Writer<'_>) {
+    pub(crate) fn write(&self, writer: &mut Writer<'_>, secrets: &CallSecrets<'_>) {
         writer.body_size(Side::Request, self.size.get());
         if let Some(copy) = &*self.copy.borrow() {
             let (bytes, end) = copy.kept(self.state.get() == MeterState::Ended);
@@ -105,11 +110,7 @@ impl Meter {
             writer.body_end(Side::Request, end);
         }
         if let Some(trailers) = &*self.trailers.borrow() {
-            let secrets = &self.worker.common.secrets;
-            for (name, value) in trailers {
-                let value = secrets.header(name.as_str(), value.as_bytes());
-                writer.trailer(Side::Request, name.as_str(), value);
-            }
+            write_trailers(writer, Side::Request, trailers, secrets);
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) struct Draining {
     open: Cell<usize>,
     next: Cell<u64>,
     waiting: RefCell<HashMap<u64, Waker>>,
+    began: Notify,
     all_closed: Notify,
 }
 
@@ -42,8 +43,17 @@ impl Draining {
     /// Asks all connections to end with the answers they are giving.
     pub(crate) fn start(&self) {
         self.on.set(true);
+        self.began.notify_waiters();
         for (_, waker) in self.waiting.borrow_mut().drain() {
             waker.wake();
+        }
+    }
+
+    /// Waits until connections are asked to end.
+    pub(crate) async fn started(&self) {
+        let began = self.began.notified();
+        if !self.on.get() {
+            began.await;
         }
     }
 
@@ -110,15 +120,12 @@ pub(crate) async fn drive(
     let mut asked = false;
     let mut registered = None;
     let ended = poll_fn(|cx| {
-        if !asked && draining.on.get() {
-            asked = true;
-            connection.as_mut().graceful_shutdown();
-        }
         if registered.is_none() {
             registered = Some(draining.register(cx.waker().clone()));
         }
+        // A request that has arrived is read before the connection is asked to end, so it is still answered.
         let polled = connection.as_mut().poll(cx);
-        if polled.is_pending() && !asked && shared.expired() {
+        if polled.is_pending() && !asked && (draining.on.get() || shared.expired()) {
             asked = true;
             connection.as_mut().graceful_shutdown();
             return connection.as_mut().poll(cx);

@@ -149,7 +149,8 @@ async fn send(
 ) -> Result<Response<Incoming>, (Failure, Option<RequestBody>)> {
     let meter = recorder.request_body.clone();
     let sending = connection.send(request);
-    let sent = match within(sending, service, meter.as_deref()).await {
+    let body_timeout = recorder.connection.worker.common.settings.body_timeout;
+    let sent = match within(sending, service, body_timeout, meter.as_deref()).await {
         Ok(sent) => sent,
         Err(failure) => return Err((failure, None)),
     };
@@ -161,10 +162,11 @@ async fn send(
 }
 
 /// Waits for the answer as long as the service's timeouts allow. While the request's body is still passing, time only
-/// runs when nothing passes for the service's fault; a client that stalls is caught by its own connection.
+/// runs when nothing passes, against the service or the client, whoever is waited for.
 async fn within<T>(
     sending: impl Future<Output = T>,
     service: &Service,
+    body_timeout: Duration,
     meter: Option<&Meter>,
 ) -> Result<T, Failure> {
     let mut sending = pin!(sending);
@@ -172,23 +174,26 @@ async fn within<T>(
         let answered = tokio::time::timeout(service.read_timeout, sending).await;
         return answered.map_err(|_| Failure::ReadTimeout);
     };
-    let mut since = Instant::now();
+    let (mut state, mut since) = (meter.state(), Instant::now());
     loop {
-        let (limit, failure) = match meter.state() {
+        if state != meter.state() {
+            (state, since) = (meter.state(), Instant::now());
+        }
+        let (limit, failure) = match state {
             MeterState::Ended | MeterState::Failed(_) => (service.read_timeout, Failure::ReadTimeout),
             MeterState::Sending => (service.write_timeout, Failure::WriteTimeout),
-            MeterState::Receiving => {
-                since = Instant::now();
-                (service.write_timeout, Failure::WriteTimeout)
-            }
+            MeterState::Receiving => (body_timeout, Failure::RequestBody),
         };
         since = since.max(meter.last_progress());
         let left = limit.saturating_sub(since.elapsed());
         if left.is_zero() {
+            if matches!(failure, Failure::RequestBody) {
+                meter.gave_up();
+            }
             return Err(failure);
         }
         // Looks again after a while even if the limit is longer, because the state may change without waking us.
-        if let Ok(answered) = tokio::time::timeout(left.min(Duration::from_secs(5)), sending.as_mut()).await {
+        if let Ok(answered) = tokio::time::timeout(left.min(Duration::from_secs(1)), sending.as_mut()).await {
             return Ok(answered);
         }
     }

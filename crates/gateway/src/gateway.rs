@@ -286,10 +286,12 @@ async fn work(
     }
     let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
     let deadline = stopped.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline);
-    for task in accepting.iter().chain([&sweeping]) {
-        task.abort();
-    }
+    sweeping.abort();
     draining.start();
+    for task in accepting {
+        // Ends by itself, now that it has been told; its listeners are closed with it.
+        let _ended = task.await;
+    }
     if let Some(deadline) = deadline {
         let closed = tokio::time::timeout_at(deadline.into(), draining.closed()).await;
         if closed.is_err() {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -43,7 +44,10 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts connections until the task is ended.
+/// When the gateway stops: how long a connection may take to say its first word.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Accepts connections until the worker drains, and then those that the system has already accepted.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -51,24 +55,40 @@ pub(crate) async fn accept(
     draining: Rc<Draining>,
 ) {
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = draining.started() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => spawn(stream, peer, tls.clone(), &worker, &draining),
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let Some(counted) = Counted::new(&worker) else { continue };
-        let (tls, worker, open) = (tls.clone(), Rc::clone(&worker), draining.open());
-        let draining = Rc::clone(&draining);
-        tokio::task::spawn_local(async move {
-            if let Err(error) = connection(stream, peer, tls, worker, &draining).await {
-                tracing::debug!(%peer, %error, "connection ended");
-            }
-            drop((counted, open));
-        });
+        }
     }
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        spawn(stream, peer, tls.clone(), &worker, &draining);
+    }
+}
+
+/// Serves a connection on a task of its own.
+fn spawn(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    worker: &Rc<Worker>,
+    draining: &Rc<Draining>,
+) {
+    let Some(counted) = Counted::new(worker) else { return };
+    let (worker, draining) = (Rc::clone(worker), Rc::clone(draining));
+    let open = draining.open();
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection(stream, peer, tls, worker, &draining).await {
+            tracing::debug!(%peer, %error, "connection ended");
+        }
+        drop((counted, open));
+    });
 }
 
 /// Counts a connection while it is open.
@@ -107,20 +127,38 @@ async fn connection(
     draining: &Draining,
 ) -> Result<(), Failed> {
     stream.set_nodelay(true)?;
+    let too_late = async {
+        draining.started().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    let accepted = tokio::select! {
+        accepted = negotiate(stream, peer, tls, &worker) => accepted?,
+        () = too_late => return Ok(()),
+    };
+    speak(accepted, worker, draining).await
+}
+
+/// Finds out what is spoken on a connection.
+async fn negotiate(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    worker: &Worker,
+) -> Result<Accepted, Failed> {
     let local = stream.local_addr()?;
     let settings = &worker.common.settings;
     let Some(acceptor) = tls else {
         let mut stream = ClientStream::Plain(stream);
         let first = tokio::time::timeout(settings.idle_timeout, first_bytes(&mut stream)).await??;
         let http2 = first.starts_with(HTTP2_PREFACE);
-        return speak(Accepted { stream, first, http2, peer, local, sni: None }, worker, draining).await;
+        return Ok(Accepted { stream, first, http2, peer, local, sni: None });
     };
     let stream = tokio::time::timeout(settings.head_timeout, acceptor.accept(stream)).await??;
     let session = stream.get_ref().1;
     let http2 = session.alpn_protocol() == Some(b"h2");
     let sni = Some(session.server_name().map(str::to_owned));
     let stream = ClientStream::Tls(Box::new(stream));
-    speak(Accepted { stream, first: BytesMut::new(), http2, peer, local, sni }, worker, draining).await
+    Ok(Accepted { stream, first: BytesMut::new(), http2, peer, local, sni })
 }
 
 /// Reads until it is certain whether the client speaks HTTP/2.

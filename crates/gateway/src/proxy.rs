@@ -61,8 +61,10 @@ pub(crate) async fn serve(
 async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Box<Answer>> {
     let snapshot = Rc::clone(&recorder.call.snapshot);
     recorder.call.client = client_of(&recorder.connection, &recorder.call.request.headers);
-    for plugin in snapshot.global.running(Phases::REWRITE, None) {
-        plugin.rewrite(&mut recorder.call);
+    if snapshot.global.has(Phases::REWRITE) {
+        for plugin in snapshot.global.running(Phases::REWRITE, None) {
+            plugin.rewrite(&mut recorder.call);
+        }
     }
     let found = find_route(recorder);
     recorder.routed();

@@ -22,7 +22,7 @@ pub(crate) use body_copy::{BodyCopy, Budget};
 pub(crate) use drain::{Drain, start as start_drain};
 pub use pool::{CaptureCounts, DropReason};
 pub(crate) use pool::{ChunkPool, WorkerSlot};
-pub(crate) use recorder::{CLIENT_ABORTED, CLIENT_LEFT, Recorder, host_of};
+pub(crate) use recorder::{CLIENT_ABORTED, CLIENT_LEFT, CallSecrets, Recorder, host_of, write_trailers};
 
 /// Takes exchanges from a drain thread. May block: records then fill the pool, and when that is full they are dropped and
 /// counted.

@@ -12,7 +12,7 @@ use weir_pipeline::CaptureWish;
 use weir_pipeline::record::{BodyEnd, Side, Text, Timing, Writer};
 
 use super::BodyCopy;
-use super::redact::Secrets;
+use super::redact::{Names, Secrets};
 use crate::bodies::Meter;
 use crate::framing::Seen;
 use crate::plugins::{Call, CallOutcome, Phases, widest};
@@ -161,7 +161,7 @@ impl Recorder {
         let mut writer = Writer::resume(&mut record);
         writer.status(response.status.as_u16());
         writer.version(Side::Response, version(self.call.request.version));
-        write_headers(&mut writer, Side::Response, &response.headers, &worker.common.secrets);
+        write_headers(&mut writer, Side::Response, &response.headers, &self.secrets());
         self.record = record;
     }
 
@@ -202,7 +202,7 @@ impl Recorder {
 
     fn write_target(&self, writer: &mut Writer<'_>) {
         let request = &self.call.request;
-        let secrets = &self.connection.worker.common.secrets;
+        let secrets = &self.secrets();
         let host = host_of(request);
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             writer.text(Text::Host, &host.to_ascii_lowercase());
@@ -229,7 +229,7 @@ impl Recorder {
             None => (target, None),
         };
         writer.text(Text::Host, "").text(Text::Path, path);
-        write_query(writer, query, &self.connection.worker.common.secrets);
+        write_query(writer, query, &self.secrets());
         writer.version(Side::Request, "");
     }
 
@@ -259,7 +259,7 @@ impl Recorder {
             writer.body_size(Side::Request, sent).body_end(Side::Request, BodyEnd::Not(WhyNot::Stream));
             writer.body_end(Side::Response, BodyEnd::Not(WhyNot::Stream));
         } else if let Some(meter) = &self.request_body {
-            meter.write(writer);
+            meter.write(writer, &self.secrets());
         } else {
             writer.body_size(Side::Request, 0);
         }
@@ -272,11 +272,7 @@ impl Recorder {
             writer.body_end(Side::Response, end);
         }
         if let Some(trailers) = &self.response_trailers {
-            let secrets = &self.connection.worker.common.secrets;
-            for (name, value) in trailers {
-                let value = secrets.header(name.as_str(), value.as_bytes());
-                writer.trailer(Side::Response, name.as_str(), value);
-            }
+            write_trailers(writer, Side::Response, trailers, &self.secrets());
         }
     }
 
@@ -294,6 +290,13 @@ impl Recorder {
         writer.timing(Timing::Wait, first_byte.unwrap_or(ended) - handed_off);
         if let Some(first_byte) = first_byte {
             writer.timing(Timing::Receive, ended - first_byte);
+        }
+    }
+
+    fn secrets(&self) -> CallSecrets<'_> {
+        CallSecrets {
+            all: &self.connection.worker.common.secrets,
+            more: self.call.snapshot.chain(self.call.route).credentials(),
         }
     }
 
@@ -343,17 +346,38 @@ pub(crate) fn host_of(request: &request::Parts) -> &str {
     request.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn write_query(writer: &mut Writer<'_>, query: Option<&str>, secrets: &Secrets) {
+/// What must not be recorded of one call.
+pub(crate) struct CallSecrets<'a> {
+    all: &'a Secrets,
+    /// Names that plugins of the call keep credentials under.
+    more: &'a Names,
+}
+
+fn write_query(writer: &mut Writer<'_>, query: Option<&str>, secrets: &CallSecrets<'_>) {
     let Some(query) = query else { return };
-    match secrets.query(query) {
+    match secrets.all.query(query, secrets.more) {
         Some(shown) => writer.text(Text::Query, &shown),
         None => writer.text(Text::Query, query),
     };
 }
 
-fn write_headers(writer: &mut Writer<'_>, side: Side, headers: &HeaderMap, secrets: &Secrets) {
+/// Writes trailers, without secrets.
+pub(crate) fn write_trailers(
+    writer: &mut Writer<'_>,
+    side: Side,
+    trailers: &HeaderMap,
+    secrets: &CallSecrets<'_>,
+) {
+    for (name, value) in trailers {
+        let value = secrets.all.header(name.as_str(), value.as_bytes(), secrets.more);
+        writer.trailer(side, name.as_str(), value);
+    }
+}
+
+fn write_headers(writer: &mut Writer<'_>, side: Side, headers: &HeaderMap, secrets: &CallSecrets<'_>) {
     for (name, value) in headers {
-        writer.header(side, name.as_str(), secrets.header(name.as_str(), value.as_bytes()));
+        let value = secrets.all.header(name.as_str(), value.as_bytes(), secrets.more);
+        writer.header(side, name.as_str(), value);
     }
     if let Some(coding) = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
         writer.coding(side, coding);

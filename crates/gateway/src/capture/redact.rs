@@ -31,16 +31,15 @@ pub(crate) struct Secrets {
 }
 
 /// Lower-case names, with a quick first look at the length.
-#[derive(Debug)]
-struct Names {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
     names: Vec<String>,
     /// Bit n: there is a name of n bytes (63: or more).
     lengths: u64,
 }
 
 impl Names {
-    fn new(built_in: &[&str], configured: &[String]) -> Self {
-        let all = built_in.iter().copied().chain(configured.iter().map(String::as_str));
+    pub(crate) fn new<'a>(all: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<String> = all.map(str::to_ascii_lowercase).collect();
         let lengths = names.iter().fold(0, |bits, name| bits | (1 << name.len().min(63)));
         Self { names, lengths }
@@ -54,26 +53,30 @@ impl Names {
 
 impl Secrets {
     pub(crate) fn new(settings: &CaptureSettings) -> Self {
+        let names = |built_in: &[&'static str], configured: &[String]| {
+            Names::new(built_in.iter().copied().chain(configured.iter().map(String::as_str)))
+        };
         Self {
-            headers: Names::new(&SECRET_HEADERS, &settings.secret_headers),
-            parameters: Names::new(&SECRET_PARAMETERS, &settings.secret_parameters),
+            headers: names(&SECRET_HEADERS, &settings.secret_headers),
+            parameters: names(&SECRET_PARAMETERS, &settings.secret_parameters),
         }
     }
 
-    /// The value to record for a header.
-    pub(crate) fn header<'a>(&self, name: &str, value: &'a [u8]) -> &'a [u8] {
-        if self.headers.has(name) { REDACTED.as_bytes() } else { value }
+    /// The value to record for a header; `more` are names that plugins of the call keep credentials under.
+    pub(crate) fn header<'a>(&self, name: &str, value: &'a [u8], more: &Names) -> &'a [u8] {
+        if self.headers.has(name) || more.has(name) { REDACTED.as_bytes() } else { value }
     }
 
     /// The query to record: `None` when it holds no secret and can be taken as it is.
-    pub(crate) fn query(&self, query: &str) -> Option<String> {
+    pub(crate) fn query(&self, query: &str, more: &Names) -> Option<String> {
+        let is_known = |name: &str| self.parameters.has(name) || more.has(name);
         let is_secret = |pair: &str| {
             let Some((name, _)) = pair.split_once('=') else { return false };
             if name.contains(['%', '+']) {
                 let decoded = percent_decode_str(name).decode_utf8_lossy();
-                self.parameters.has(&decoded)
+                is_known(&decoded)
             } else {
-                self.parameters.has(name)
+                is_known(name)
             }
         };
         if !query.split('&').any(is_secret) {
@@ -109,23 +112,26 @@ mod tests {
             ..CaptureSettings::default()
         };
         let secrets = Secrets::new(&settings);
+        let more = Names::new(["X-Plugin", "plug"].into_iter());
         for (name, value) in [
             ("authorization", REDACTED),
             ("Cookie", REDACTED),
             ("x-mine", REDACTED),
+            ("x-plugin", REDACTED),
             ("accept", "v"),
             ("x-api-key-id", "v"),
         ] {
-            assert_eq!(secrets.header(name, b"v"), value.as_bytes(), "{name}");
+            assert_eq!(secrets.header(name, b"v", &more), value.as_bytes(), "{name}");
         }
         for (query, shown) in [
             ("a=1&apikey=s3cret&b=2", Some("a=1&apikey=[redacted]&b=2")),
             ("api%6bey=s3cret", Some("api%6bey=[redacted]")),
+            ("plug=s3cret", Some("plug=[redacted]")),
             ("SIG=1&sig=2&sig", Some("SIG=[redacted]&sig=[redacted]&sig")),
             ("a=1&b=apikey", None),
             ("", None),
         ] {
-            assert_eq!(secrets.query(query).as_deref(), shown, "{query}");
+            assert_eq!(secrets.query(query, &more).as_deref(), shown, "{query}");
         }
     }
 }

@@ -33,6 +33,7 @@ pub use directory::Directory;
 pub use registry::{Configured, PLUGINS, PluginKind, PluginRegistry};
 
 use crate::answer::Answer;
+use crate::capture::redact::Names;
 use crate::snapshot::{HeldSnapshot, Route, Service};
 
 /// One configured plugin. Shared by all workers; what belongs to a call lives in [`Call`].
@@ -110,6 +111,7 @@ pub struct Chain {
     slots: Vec<Slot>,
     phases: Phases,
     capture: Option<CaptureWish>,
+    credentials: Names,
 }
 
 impl Chain {
@@ -118,7 +120,8 @@ impl Chain {
         let plugins = || slots.iter().flat_map(Slot::all);
         let phases = plugins().fold(Phases::NONE, |phases, plugin| phases.and(plugin.phases()));
         let capture = plugins().filter_map(|plugin| plugin.capture()).reduce(widest);
-        Self { slots, phases, capture }
+        let credentials = Names::new(plugins().flat_map(|plugin| plugin.credentials()).map(String::as_str));
+        Self { slots, phases, capture, credentials }
     }
 
     /// Whether any of its plugins has this phase.
@@ -132,8 +135,8 @@ impl Chain {
     }
 
     /// Names of headers and query arguments whose values must not be recorded, whoever the consumer will be.
-    pub fn credentials(&self) -> impl Iterator<Item = &str> {
-        self.slots.iter().flat_map(Slot::all).flat_map(|plugin| plugin.credentials()).map(String::as_str)
+    pub(crate) fn credentials(&self) -> &Names {
+        &self.credentials
     }
 
     /// The slots in order.

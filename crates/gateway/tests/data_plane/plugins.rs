@@ -135,6 +135,27 @@ fn a_consumer_may_have_a_configuration_of_its_own() {
 }
 
 #[test]
+fn what_a_plugin_keeps_credentials_under_is_not_recorded() {
+    struct Keeper(Arc<str>, [String; 1]);
+    impl Plugin for Keeper {
+        fn id(&self) -> &Arc<str> {
+            &self.0
+        }
+        fn phases(&self) -> Phases {
+            Phases::NONE
+        }
+        fn credentials(&self) -> &[String] {
+            &self.1
+        }
+    }
+    let gateway = gateway(chain_of(Keeper("keeper".into(), ["X-Ticket".to_owned()])));
+    gateway.connect().call("GET /?x-ticket=s3cret&a=1 HTTP/1.1\r\nHost: a\r\nX-Ticket: s3cret\r\n\r\n");
+    let exchange = gateway.exchange();
+    assert_eq!(exchange.request.query.as_deref(), Some("x-ticket=[redacted]&a=1"));
+    assert_eq!(exchange.request.headers.text("x-ticket").as_deref(), Some("[redacted]"));
+}
+
+#[test]
 fn global_plugins_see_calls_without_a_route() {
     let (chain, logged) = everywhere(false);
     let gateway = TestGateway::start(settings(), Snapshot { global: chain, ..Snapshot::empty() });

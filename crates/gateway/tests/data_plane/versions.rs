@@ -253,6 +253,22 @@ fn grpc_streams_both_ways_and_ends_with_trailers() {
 }
 
 #[test]
+fn a_stalled_upload_over_http2_is_given_up() {
+    let mut settings = settings();
+    settings.body_timeout = std::time::Duration::from_millis(300);
+    let gateway = TestGateway::start(settings, snapshot_of(service_at(mirror())));
+    block_on(async {
+        let (feed, body) = http_body_util::channel::Channel::<Bytes>::new(1);
+        let mut client = http2_client(TcpStream::connect(gateway.address()).await.unwrap()).await;
+        let request = Request::post("http://a.test/").body(body).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!(response.status(), http::StatusCode::REQUEST_TIMEOUT);
+        drop(feed);
+    });
+    assert_eq!(gateway.exchange().error.as_deref(), Some("client.timeout"));
+}
+
+#[test]
 fn a_cancelled_stream_is_recorded_and_the_others_go_on() {
     let service = crate::harness::scripted(|mut client| {
         let request = client.try_request().unwrap();
