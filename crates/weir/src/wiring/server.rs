@@ -71,12 +71,12 @@ fn credentials(collector: &settings::Collector) -> HashMap<String, weir_model::P
 fn addresses(gateway: Option<&RunningGateway>) -> Addresses {
     let mut addresses = Addresses::default();
     for (role, address) in gateway.into_iter().flat_map(RunningGateway::addresses) {
-        let slot = match role {
-            "proxy" => &mut addresses.proxy,
-            "proxy_tls" => &mut addresses.proxy_tls,
-            _ => &mut addresses.admin,
+        let (slot, scheme) = match role {
+            "proxy" => (&mut addresses.proxy, "http"),
+            "proxy_tls" => (&mut addresses.proxy_tls, "https"),
+            _ => (&mut addresses.admin, "http"),
         };
-        *slot = Some(address.to_string());
+        *slot = Some(format!("{scheme}://{address}"));
     }
     addresses
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use weir_kit::{Clock, SystemClock};
 use weir_pipeline::{Batch, Delivered, ExportError, Exporter};
+use weir_store::embedded::{EmbeddedSettings, EmbeddedStore};
 use weir_store::memory::MemoryStore;
 use weir_store::{Store, StoreError};
 
@@ -19,7 +20,12 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>> {
     Ok(match settings.store.kind {
         StoreKind::Memory => Arc::new(MemoryStore::default()),
-        StoreKind::Embedded => Arc::new(MemoryStore::default()),
+        StoreKind::Embedded => {
+            let mut embedded = EmbeddedSettings::new(settings.data_dir.join("store"));
+            embedded.writer_bytes = settings.store.writer_memory;
+            embedded.commit_interval = settings.store.commit_interval;
+            Arc::new(tokio::task::spawn_blocking(|| EmbeddedStore::open(embedded)).await??)
+        }
     })
 }
 
