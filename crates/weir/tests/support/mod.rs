@@ -203,7 +203,7 @@ pub async fn upstream() -> String {
     use axum::Json;
     use axum::extract::{OriginalUri, Request};
     use axum::routing::any;
-    let echo = async |request: Request| request.into_body();
+    let echo = async |request: Request| axum::body::to_bytes(request.into_body(), 64 << 20).await.unwrap();
     let other =
         async |OriginalUri(uri): OriginalUri| Json(serde_json::json!({"ok": true, "path": uri.path()}));
     let app = axum::Router::new().route("/echo", any(echo)).fallback(other);
