@@ -8,7 +8,7 @@ use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 use crate::{access_log, auto, galileo, har, weir};
 
 /// Everything exchanges can be sent to, sorted by name.
-pub static EXPORTERS: &[ExporterKind] = &[galileo::EXPORTER];
+pub static EXPORTERS: &[ExporterKind] = &[galileo::EXPORTER, galileo::first::EXPORTER];
 
 /// Everything that accepts the reports of others, sorted by name.
 pub static RECEIVERS: &[Kind<dyn Receiver>] = &[galileo::RECEIVER];

@@ -55,7 +55,7 @@ pub fn entry<'a>(exchange: &'a Exchange, profile: &Profile) -> alf::Entry<'a> {
 }
 
 /// The version as a number, as the original prints it: 1.0 is `HTTP/1`.
-fn http_version(version: &str) -> &'static str {
+pub(super) fn http_version(version: &str) -> &'static str {
     match version {
         "0.9" => "HTTP/0.9",
         "1.0" => "HTTP/1",
@@ -80,7 +80,7 @@ fn timings(timings: &Timings) -> alf::Timings {
     }
 }
 
-fn whole_micros(part: Duration) -> Duration {
+pub(super) fn whole_micros(part: Duration) -> Duration {
     Duration::from_micros(u64::try_from(part.as_micros()).unwrap_or(u64::MAX))
 }
 
@@ -104,7 +104,7 @@ fn request<'a>(request: &'a Request, version: &'static str, profile: &Profile) -
     }
 }
 
-fn absolute_url(request: &Request, target: &str) -> String {
+pub(super) fn absolute_url(request: &Request, target: &str) -> String {
     let scheme = if request.scheme.is_empty() { "http" } else { &request.scheme };
     let host = url::without_port(&request.host);
     let slash = if target.is_empty() || target.starts_with(['/', '?']) { "" } else { "/" };
@@ -127,7 +127,7 @@ fn headers(headers: &Headers, max: usize) -> Vec<alf::Header<'_>> {
         .collect()
 }
 
-fn lower_case(name: &str) -> Cow<'_, str> {
+pub(super) fn lower_case(name: &str) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(name.to_ascii_lowercase())
     } else {
@@ -161,7 +161,7 @@ fn body_size(headers: &Headers, body: &Body, profile: &Profile) -> u64 {
 }
 
 /// The bytes to send: all of the body or none, since ALF cannot say that something is missing.
-fn sendable<'a>(body: &'a Body, profile: &Profile) -> Option<&'a Bytes> {
+pub(super) fn sendable<'a>(body: &'a Body, profile: &Profile) -> Option<&'a Bytes> {
     match &body.captured {
         Captured::Whole(bytes) if profile.log_bodies => Some(bytes),
         _ => None,
@@ -218,6 +218,19 @@ pub struct CallPlan {
     pub key: String,
 }
 
+impl CallPlan {
+    /// A call with these exchanges of a batch.
+    pub(super) fn new(body: Vec<u8>, exchanges: Vec<usize>, batch: &[Arc<Exchange>]) -> Self {
+        let id =
+            |index: Option<&usize>| index.and_then(|index| batch.get(*index)).map(|exchange| exchange.id);
+        let key = match (id(exchanges.first()), id(exchanges.last())) {
+            (Some(first), Some(last)) => format!("{first}.{last}"),
+            _ => String::new(),
+        };
+        Self { body, exchanges, key }
+    }
+}
+
 /// How a batch is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -242,9 +255,7 @@ pub fn plan(batch: &[Arc<Exchange>], token: &str, environment: Option<&str>, pro
             plan.too_large.push((index, reason));
             continue;
         }
-        let has_room = |call: &OpenCall<'_>| {
-            call.environment == environment && call.body.len() + text.len() <= GOOD_CALL_BYTES
-        };
+        let has_room = |call: &OpenCall<'_>| call.environment == environment && call.has_room(&text);
         if call.as_ref().is_some_and(|call| !has_room(call)) {
             plan.calls.extend(call.take().map(|call| call.close(batch)));
         }
@@ -284,6 +295,10 @@ impl<'a> OpenCall<'a> {
         let mut body = serde_json::to_vec(&envelope).expect("strings always serialise");
         body.truncate(body.len() - CLOSING.len());
         Self { environment, body, exchanges: Vec::new() }
+    }
+
+    fn has_room(&self, entry: &[u8]) -> bool {
+        self.body.len() + entry.len() <= GOOD_CALL_BYTES
     }
 
     fn with(mut self, index: usize, entry: &[u8]) -> Self {

@@ -1,7 +1,7 @@
 //! Sends batches to a collector.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use weir_kit::{Clock, ConfigError, SystemClock, Timestamp};
 use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter};
 
 use super::config::Config;
-use super::encode::{CallPlan, Profile, plan};
+use super::encode::{CallPlan, Plan, Profile, plan};
 use crate::parts::shortened;
 
 /// Names a call so that a collector can recognise it when it comes again.
@@ -26,44 +26,80 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub fn build(settings: Value) -> Result<Built, ConfigError> {
     let config = Config::read(settings)?;
     let (queue, capture) = (config.queue(), config.capture());
-    Ok(Built { exporter: Box::new(Galileo::new(config)?), queue, capture })
+    let exporter = Galileo {
+        collector: Collector::new(config.url(), config.timeout(), config.https_verify)?,
+        token: config.service_token.expose().to_owned(),
+        environment: config.environment.clone(),
+        profile: config.profile(),
+    };
+    Ok(Built { exporter: Box::new(exporter), queue, capture })
 }
 
 /// Sends ALF 1.1.0 to one collector.
 #[derive(Debug)]
-pub struct Galileo {
-    client: Client,
-    url: String,
+struct Galileo {
+    collector: Collector,
     token: String,
     environment: Option<String>,
     profile: Profile,
-    /// Calls of the batch in progress whose fate is settled, by key: a batch that takes several calls and fails in the
-    /// middle is repeated whole, and what was accepted must not be sent again.
-    settled: Mutex<HashMap<String, Vec<(usize, String)>>>,
 }
 
-impl Galileo {
-    /// An exporter with these settings.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+#[async_trait]
+impl Exporter for Galileo {
+    async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError> {
+        let plan = plan(batch.exchanges, &self.token, self.environment.as_deref(), &self.profile);
+        self.collector.deliver(plan).await
+    }
+}
+
+/// Calls that were answered for good, by key, with the entries that were refused.
+type Settled = HashMap<String, Vec<(usize, String)>>;
+
+/// The other side.
+#[derive(Debug)]
+pub(super) struct Collector {
+    client: Client,
+    url: String,
+    /// Calls of the batch in progress whose fate is settled: a batch that takes several calls and fails in the middle is
+    /// repeated whole, and what was accepted must not be sent again.
+    settled: Mutex<Settled>,
+}
+
+impl Collector {
+    pub(super) fn new(url: String, timeout: Duration, verify: bool) -> Result<Self, ConfigError> {
         let client = Client::builder()
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.timeout())
-            .read_timeout(config.timeout())
+            .connect_timeout(timeout)
+            .read_timeout(timeout)
             .pool_idle_timeout(Duration::from_secs(60))
             .redirect(redirect::Policy::none())
-            .tls_danger_accept_invalid_certs(!config.https_verify)
+            .tls_danger_accept_invalid_certs(!verify)
             .http1_only()
             .no_proxy()
             .build()
             .map_err(|error| ConfigError::one("https", format!("no TLS client: {error}")))?;
-        Ok(Self {
-            client,
-            url: config.url(),
-            token: config.service_token.expose().to_owned(),
-            environment: config.environment.clone(),
-            profile: config.profile(),
-            settled: Mutex::default(),
-        })
+        Ok(Self { client, url, settled: Mutex::default() })
+    }
+
+    /// Makes the calls of a plan, in order, until one fails.
+    pub(super) async fn deliver(&self, plan: Plan) -> Result<Delivered, ExportError> {
+        let keys: Vec<String> = plan.calls.iter().map(|call| call.key.clone()).collect();
+        // What is left of another batch, given up in the meantime, means nothing any more.
+        self.settled().retain(|key, _| keys.contains(key));
+        let mut rejected = plan.too_large;
+        for call in plan.calls {
+            let key = call.key.clone();
+            let known = self.settled().get(&key).cloned();
+            let refused = match known {
+                Some(refused) => refused,
+                None => self.send(call).await?,
+            };
+            self.settled().insert(key, refused.clone());
+            rejected.extend(refused);
+        }
+        self.settled().clear();
+        rejected.sort();
+        Ok(Delivered { rejected })
     }
 
     async fn send(&self, call: CallPlan) -> Result<Vec<(usize, String)>, ExportError> {
@@ -86,32 +122,8 @@ impl Galileo {
         }
     }
 
-    fn settled(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<(usize, String)>>> {
+    fn settled(&self) -> MutexGuard<'_, Settled> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Exporter for Galileo {
-    async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError> {
-        let plan = plan(batch.exchanges, &self.token, self.environment.as_deref(), &self.profile);
-        let keys: Vec<String> = plan.calls.iter().map(|call| call.key.clone()).collect();
-        // What is left of another batch, given up in the meantime, means nothing any more.
-        self.settled().retain(|key, _| keys.contains(key));
-        let mut rejected = plan.too_large;
-        for call in plan.calls {
-            let key = call.key.clone();
-            let known = self.settled().get(&key).cloned();
-            let refused = match known {
-                Some(refused) => refused,
-                None => self.send(call).await?,
-            };
-            self.settled().insert(key, refused.clone());
-            rejected.extend(refused);
-        }
-        self.settled().clear();
-        rejected.sort();
-        Ok(Delivered { rejected })
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! ---
 //! In reading order: [`alf`] (the format as written), `encode`, `read` (the format as it is met), `decode`, `config`,
-//! `exporter`, `receiver`.
+//! `exporter`, `receiver`; then [`first`], the generation before.
 
 pub mod alf;
 pub mod config;
 pub mod decode;
 pub mod encode;
 pub mod exporter;
+pub mod first;
 mod read;
 pub mod receiver;
 

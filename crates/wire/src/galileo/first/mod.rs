@@ -1,0 +1,20 @@
+//! The first generation: the plugin `mashape-analytics`, documented as `analytics`, which sends ALF 1.0.0.
+//!
+//! In reading order: [`mod@format`] (ALF 1.0.0 as written), [`encode`], [`exporter`] with its settings.
+
+pub mod encode;
+pub mod exporter;
+pub mod format;
+
+#[cfg(test)]
+mod tests;
+
+use weir_pipeline::ExporterKind;
+
+/// Sends ALF 1.0.0.
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "mashape-analytics",
+    aliases: &["analytics"],
+    fields: exporter::FIELDS,
+    build: exporter::build,
+};
