@@ -1,9 +1,10 @@
 //! Learns, off the hot path, which positions of a service's paths hold values that do not look like values: user names,
 //! slugs, words.
 //!
-//! A position is merged when it has shown more than [`LearnerLimits::distinct`] names and new ones keep coming, or when it
-//! has shown four times as many in any case. Names that carry a tenth of the position's traffic or more (`/users/me` beside
-//! `/users/<name>`) stay. The same exchanges in the same order always teach the same templates.
+//! A position is merged when it has shown more than [`LearnerLimits::distinct`] names and most visits still show a new one,
+//! when it has shown twice as many and new ones keep coming, or eight times as many in any case. Methods of an API are many
+//! too, but they come again. Names that carry a tenth of the position's traffic or more (`/users/me` beside `/users/<name>`)
+//! stay. The same exchanges in the same order always teach the same templates.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +27,7 @@ pub struct LearnerLimits {
 
 impl Default for LearnerLimits {
     fn default() -> Self {
-        Self { distinct: 100, positions: 20_000, services: 1_000 }
+        Self { distinct: 50, positions: 20_000, services: 1_000 }
     }
 }
 
@@ -88,6 +89,23 @@ impl Learner {
         templates
     }
 
+    /// Learns what an earlier learner knew, from [`Templates::to_text`]; gives the number of lines that could not be used.
+    pub fn restore(&mut self, text: &str) -> usize {
+        let most = self.limits.positions;
+        let mut unusable = 0;
+        for line in text.lines() {
+            let parts: Vec<&str> = line.split('\t').collect();
+            let [project, service, path, kept] = parts[..] else {
+                unusable += 1;
+                continue;
+            };
+            let place = self.service(&project.into(), service);
+            unusable += usize::from(!place.is_some_and(|service| service.restore(path, kept, most)));
+        }
+        self.changed = true;
+        unusable
+    }
+
     /// What is known of a service; `None` for a new one when there are too many.
     fn service(&mut self, project: &Arc<str>, name: &str) -> Option<&mut Service> {
         let known = self.projects.get(project).is_some_and(|services| services.contains_key(name));
@@ -103,6 +121,22 @@ impl Learner {
 }
 
 impl Service {
+    /// Merges the position at `path` but for the names that stay; tells whether there was room.
+    fn restore(&mut self, path: &str, kept: &str, most: usize) -> bool {
+        let mut position = &mut self.root;
+        for segment in segments(path).take(MAX_SEGMENTS) {
+            if !position.children.contains_key(segment) {
+                if self.positions >= most {
+                    return false;
+                }
+                self.positions += 1;
+            }
+            position = position.children.entry(segment.into()).or_default();
+        }
+        position.merged_but = Some(kept.split('/').filter(|name| !name.is_empty()).map(Into::into).collect());
+        true
+    }
+
     /// Walks the path and counts; tells whether a position was merged.
     fn observe(&mut self, path: &str, limits: LearnerLimits) -> bool {
         let mut merged = false;
@@ -145,7 +179,11 @@ impl Position {
         let (seen_once, visits) = names().fold((0, 0), |(once, visits), (_, child)| {
             (once + u64::from(child.visits <= 1), visits + child.visits)
         });
-        count > distinct * 4 || (count > distinct && seen_once * 10 >= visits)
+        match count {
+            _ if count > distinct * 8 => true,
+            _ if count > distinct * 2 => seen_once * 10 >= visits,
+            _ => count > distinct && seen_once * 5 >= visits * 2,
+        }
     }
 
     /// Folds all names but the dominant ones into one position; gives how many positions that freed.
@@ -236,6 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_learned_survives_as_text() {
+        let mut before = learner(10);
+        for index in 0..40 {
+            before.observe(&exchange(&format!("/users/{}/orders", word(index)), 200));
+            before.observe(&exchange("/users/me/orders", 200));
+        }
+        let text = before.templates().to_text();
+        assert_eq!(text, "default\tshop.test\t/users\tme\n");
+        let mut after = learner(10);
+        assert_eq!(after.restore(&text), 0);
+        assert_eq!(after.take_templates().unwrap().to_text(), text);
+        assert_eq!(template(&after, "/users/somebody/orders"), "/users/{name}/orders");
+        assert_eq!(template(&after, "/users/me/orders"), "/users/me/orders");
+        after.observe(&exchange("/users/somebody/orders", 200));
+        assert_eq!(after.templates().to_text(), text);
+        assert_eq!(after.restore("nonsense\n\n"), 2);
+    }
+
+    #[test]
     fn many_methods_that_come_again_are_no_values() {
         let mut learner = learner(10);
         for round in 0..400 {
@@ -262,8 +319,8 @@ mod tests {
     #[test]
     fn values_below_values_are_merged_too() {
         let mut learner = learner(5);
-        for outer in 0..30 {
-            for inner in 0..30 {
+        for outer in 0..60 {
+            for inner in 0..20 {
                 learner.observe(&exchange(&format!("/shops/{}/items/{}", word(outer), word(inner)), 200));
             }
         }

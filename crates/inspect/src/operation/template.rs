@@ -48,6 +48,33 @@ impl Templates {
     }
 }
 
+impl Templates {
+    /// What is known as text, to be kept over a restart: a line for each merged position with project, service, path, and
+    /// the names that stay, separated by tabs and slashes. [`Learner::restore`](super::Learner::restore) reads it.
+    pub fn to_text(&self) -> String {
+        let mut lines = Vec::new();
+        for (project, services) in &self.projects {
+            for (service, branch) in services {
+                branch.write(&format!("{project}\t{service}\t"), "", &mut lines);
+            }
+        }
+        lines.sort();
+        lines.concat()
+    }
+}
+
+impl Branch {
+    fn write(&self, owner: &str, path: &str, lines: &mut Vec<String>) {
+        if let Some(kept) = &self.merged_but {
+            let kept: Vec<&str> = kept.iter().map(AsRef::as_ref).collect();
+            lines.push(format!("{owner}{path}\t{}\n", kept.join("/")));
+        }
+        for (segment, branch) in &self.children {
+            branch.write(owner, &format!("{path}/{segment}"), lines);
+        }
+    }
+}
+
 /// Whose paths are learned together: the service, else the host.
 pub(super) fn scope(exchange: &Exchange) -> &str {
     exchange.service.as_deref().unwrap_or_else(|| without_port(&exchange.request.host))
