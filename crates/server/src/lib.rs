@@ -15,6 +15,7 @@ mod parameters;
 pub mod parts;
 mod router;
 mod serve;
+mod spelling;
 mod ui;
 mod views;
 

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -214,16 +214,21 @@ impl Collector for Collected {
             };
             let mut metric = encoder.encode_descriptor(name, first.about, None, kind)?;
             for figure in figures {
-                match figure.kind {
-                    FigureKind::Counter => {
-                        ConstCounter::new(figure.value).encode(metric.encode_family(&figure.labels)?)?
-                    }
-                    FigureKind::Gauge => {
-                        ConstGauge::new(figure.value).encode(metric.encode_family(&figure.labels)?)?
-                    }
+                if figure.labels.is_empty() {
+                    // Without labels there is one figure of this name.
+                    encode(first, metric)?;
+                    break;
                 }
+                encode(figure, metric.encode_family(&figure.labels)?)?;
             }
         }
         Ok(())
+    }
+}
+
+fn encode(figure: &Figure, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+    match figure.kind {
+        FigureKind::Counter => ConstCounter::new(figure.value).encode(encoder),
+        FigureKind::Gauge => ConstGauge::new(figure.value).encode(encoder),
     }
 }

@@ -24,6 +24,7 @@ use crate::collector::Collector;
 use crate::metrics::Requests;
 use crate::parts::ServerParts;
 use crate::router::router;
+use crate::spelling::{Spelled, Spelling};
 
 /// Most bytes of the head of a request.
 const MAX_HEAD: usize = 64 << 10;
@@ -197,9 +198,12 @@ impl Accepting {
             tracing::debug!(%error, %peer, "the connection cannot be made prompt");
         }
         let router = self.router.clone();
+        let spelling = Spelling::default();
+        let stream = Spelled::new(stream, spelling.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(spelling.clone());
             router.clone().oneshot(request)
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();

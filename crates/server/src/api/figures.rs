@@ -222,7 +222,20 @@ pub(crate) async fn aggregate(
     let body = app.question(body).await?;
     let asked = aggregation(&body, project, app.now()).map_err(|mistakes| problem(&mistakes, &body))?;
     let figures = app.ask(app.store.aggregate(&asked)).await?;
-    Ok(json(&Table::new(&asked, &figures, took_ms(started))))
+    Ok(json(&Table::new(&asked, column_names(&body), &figures, took_ms(started))))
+}
+
+/// The names of the columns, as a question that has been checked wrote them.
+fn column_names(body: &Value) -> Vec<String> {
+    let list = |name: &str| body.get(name).and_then(Value::as_array).into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let interval = body.get("interval").filter(|value| !value.is_null()).map(|_| "time".to_owned());
+    let dimensions = list("group_by").map(|item| text(item.get("field").unwrap_or(item)));
+    let mut measures: Vec<String> = list("measures").map(text).collect();
+    if measures.is_empty() {
+        measures.push("count".to_owned());
+    }
+    interval.into_iter().chain(dimensions).chain(measures).collect()
 }
 
 fn project(query: Option<&str>) -> Result<ProjectId, Problem> {

@@ -65,6 +65,7 @@ pub(crate) async fn live(
         missed: 0,
         over_rate: 0,
         told: 0,
+        told_at: Instant::now(),
         window: Instant::now(),
         in_window: 0,
         opening: true,
@@ -108,8 +109,9 @@ struct Reader {
     missed: u64,
     /// Seen and not sent because of the limit of rows a second, so far.
     over_rate: u64,
-    /// The count of dropped ones that was sent last.
+    /// The count of dropped ones that was sent last, and when.
     told: u64,
+    told_at: Instant,
     window: Instant,
     in_window: u32,
     opening: bool,
@@ -130,10 +132,10 @@ impl Reader {
                 return Some(rows);
             }
             let dropped = self.missed + self.over_rate;
-            // Told at the end of a window, not for each.
-            let tell = if dropped > self.told { self.window + WINDOW } else { heartbeat };
+            // Told once in a while, not for each.
+            let tell = if dropped > self.told { self.told_at + WINDOW } else { heartbeat };
             if dropped > self.told && Instant::now() >= tell {
-                self.told = dropped;
+                (self.told, self.told_at) = (dropped, Instant::now());
                 return Some(Bytes::from(format!("event: dropped\ndata: {{\"dropped\":{dropped}}}\n\n")));
             }
             let stopping = self.app.stopping.clone();

@@ -19,6 +19,7 @@ use weir_pipeline::{
 use super::{MALFORMED, UNKNOWN_CREDENTIAL};
 use crate::api::App;
 use crate::parts::UnknownCredentials;
+use crate::spelling::Spelling;
 
 /// Bodies larger than this are inflated and decoded away from the threads that serve connections.
 const MAX_INLINE: usize = 64 << 10;
@@ -36,6 +37,7 @@ pub(crate) async fn serve(
     body: Body,
 ) -> Response {
     let version = parts.version;
+    let spelling = parts.extensions.get::<Spelling>().cloned();
     let peer = parts.extensions.get::<SocketAddr>().copied();
     let report = Report {
         received_at: app.now(),
@@ -48,7 +50,7 @@ pub(crate) async fn serve(
         parts,
     };
     match tokio::spawn(report.run(body)).await {
-        Ok(reply) => response(reply, version),
+        Ok(reply) => response(reply, version, spelling.as_ref()),
         Err(error) => {
             tracing::error!(%error, path = mount.path, "a collector call failed");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -280,11 +282,15 @@ fn codings(headers: &HeaderMap) -> Vec<&str> {
 }
 
 /// The answer as it is sent: with its length, and with the connection's fate said out loud, which old senders need.
-fn response(reply: Reply, version: Version) -> Response {
+fn response(reply: Reply, version: Version, spelling: Option<&Spelling>) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
+    let mut spelled = Vec::new();
     for (name, value) in reply.headers {
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            spelled.push(name);
+        }
         let pair = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value));
         if let (Ok(name), Ok(value)) = pair {
             headers.append(name, value);
@@ -292,8 +298,13 @@ fn response(reply: Reply, version: Version) -> Response {
     }
     if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
-    } else {
-        headers.entry(header::CONNECTION).or_insert(HeaderValue::from_static("keep-alive"));
+        return response;
+    }
+    headers.entry(header::CONNECTION).or_insert(HeaderValue::from_static("keep-alive"));
+    if let Some(spelling) = spelling
+        && !spelled.is_empty()
+    {
+        spelling.ask(spelled);
     }
     response
 }

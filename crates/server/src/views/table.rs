@@ -25,7 +25,7 @@ pub(crate) struct Table {
 /// A column of a table.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Column {
-    /// `time`, the field, or the measure.
+    /// `time`, or the field or measure as the question wrote it.
     name: String,
     /// `time`, `keyword`, `integer`, `bytes`, `duration` (milliseconds), `bool`, `number`, `ratio`, `count`, `band` or `any`.
     #[serde(rename = "type")]
@@ -33,18 +33,19 @@ pub(crate) struct Column {
 }
 
 impl Table {
-    pub(crate) fn new(asked: &Aggregation, figures: &Figures, took_ms: f64) -> Self {
+    /// `names` are those of the columns, as the question wrote them.
+    pub(crate) fn new(asked: &Aggregation, names: Vec<String>, figures: &Figures, took_ms: f64) -> Self {
         let kinds: Vec<&'static str> = asked
             .dimensions
             .iter()
             .map(dimension_kind)
             .chain(asked.measures.iter().map(measure_kind))
             .collect();
-        let columns = figures.columns.iter().zip(&kinds);
+        let columns = names.into_iter().zip(&kinds);
         let row =
             |cells: &Vec<Cell>| cells.iter().zip(&kinds).map(|(cell, kind)| cell_value(cell, kind)).collect();
         Self {
-            columns: columns.map(|(name, kind)| Column { name: name.clone(), kind }).collect(),
+            columns: columns.map(|(name, kind)| Column { name, kind }).collect(),
             rows: figures.rows.iter().map(row).collect(),
             more: figures.more,
             approximate: figures.approximate,
