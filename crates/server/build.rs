@@ -58,9 +58,9 @@ fn row(dist: &Path, file: &Path) -> io::Result<(String, String)> {
         if packed.exists() { format!("Some(include_bytes!({packed:?}))") } else { "None".to_owned() }
     };
     let mut row = String::new();
-    let _infallible = write!(
+    let _infallible = writeln!(
         row,
-        "    File {{ path: {path:?}, tag: \"{:016x}\", bytes: include_bytes!({file:?}), brotli: {}, gzip: {} }},\n",
+        "    File {{ path: {path:?}, tag: \"{:016x}\", bytes: include_bytes!({file:?}), brotli: {}, gzip: {} }},",
         hasher.finish(),
         packed("br"),
         packed("gz"),

@@ -213,7 +213,7 @@ impl Collector for Collected {
                 FigureKind::Gauge => MetricType::Gauge,
             };
             let mut metric = encoder.encode_descriptor(name, first.about, None, kind)?;
-            for figure in figures {
+            for figure in &figures {
                 if figure.labels.is_empty() {
                     // Without labels there is one figure of this name.
                     encode(first, metric)?;
