@@ -39,8 +39,10 @@ pub struct Exploration {
     pub range: TimeRange,
     /// Which.
     pub filter: Filter,
-    /// Rows of the first page.
+    /// Rows of the page.
     pub limit: usize,
+    /// Where the page begins, as written; the reader of cursors is the server.
+    pub cursor: Option<String>,
     /// About how many buckets the histogram shall have; 0 for none.
     pub buckets: usize,
 }
@@ -48,13 +50,14 @@ pub struct Exploration {
 /// Reads the body of an exploration.
 pub fn exploration(body: &Value, now: Timestamp) -> Result<Exploration, Vec<Mistake>> {
     let mut mistakes = Vec::new();
-    let known = ["q", "filter", "from", "to", "limit", "buckets"];
+    let known = ["q", "filter", "from", "to", "limit", "cursor", "buckets"];
     let mut object = Object::open(body, "", &known, &mut mistakes);
     let range = object.range(now);
     let filter = object.filter(now);
     let limit = object.count("limit", 1..=MAX_PAGE, DEFAULT_PAGE);
     let buckets = object.count("buckets", 0..=MAX_BUCKETS, 60);
-    done(Exploration { range, filter, limit, buckets }, mistakes)
+    let cursor = object.text("cursor").map(str::to_owned);
+    done(Exploration { range, filter, limit, cursor, buckets }, mistakes)
 }
 
 /// Reads the body of an aggregation.

@@ -116,7 +116,7 @@ impl<'a> Parameters<'a> {
         let text = self.text("cursor")?;
         let cursor = read_cursor(text);
         if cursor.is_none() {
-            self.wrong("cursor", "not a cursor; give \"next\" of the page before as it was, or leave it out");
+            self.wrong("cursor", NOT_A_CURSOR);
         }
         cursor
     }
@@ -141,12 +141,16 @@ fn decode(text: &str) -> Cow<'_, str> {
     Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
+/// What is said of a cursor that is none.
+pub(crate) const NOT_A_CURSOR: &str =
+    "not a cursor; give \"next\" of the page before as it was, or leave it out";
+
 /// A cursor as it travels: opaque to clients, free of characters that need quoting in a URL.
 pub(crate) fn write_cursor(cursor: &Cursor) -> String {
     format!("{}.{}", cursor.started_at.micros(), cursor.id)
 }
 
-fn read_cursor(text: &str) -> Option<Cursor> {
+pub(crate) fn read_cursor(text: &str) -> Option<Cursor> {
     let (micros, id) = text.split_once('.')?;
     let id: ExchangeId = id.parse().ok()?;
     Some(Cursor { started_at: Timestamp::from_micros(micros.parse().ok()?), id })

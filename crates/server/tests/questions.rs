@@ -234,6 +234,15 @@ async fn an_exploration_gives_page_histogram_and_total() {
         fixture.get(&format!("/api/v1/exchanges?from=now-1h&to=now&limit=3&cursor={next}")).await.json();
     assert_eq!(paths(&list), ["/users/3", "/users/4", "/users/5"]);
 
+    let filter = json!({"field": "status", "op": "eq", "value": 502});
+    let first =
+        fixture.post("/api/v1/explore", &json!({"filter": filter, "limit": 4, "buckets": 0})).await.json();
+    assert_eq!(first["histogram"]["buckets"], json!([]));
+    let more = json!({"filter": filter, "limit": 4, "buckets": 0, "cursor": first["next"]});
+    assert_eq!(paths(&fixture.post("/api/v1/explore", &more).await.json())[0], "/users/40");
+    let wrong = fixture.post("/api/v1/explore", &json!({"cursor": "x"})).await;
+    assert_eq!((wrong.status, wrong.json()["errors"][0]["pointer"].as_str()), (400, Some("/cursor")));
+
     let all = fixture.post("/api/v1/explore", &json!({})).await.json();
     assert_eq!((all["total"]["value"].as_u64(), all["exchanges"].as_array().unwrap().len()), (Some(100), 50));
     let counted: u64 = all["histogram"]["buckets"]

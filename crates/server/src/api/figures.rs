@@ -14,11 +14,11 @@ use weir_kit::Timestamp;
 use weir_model::{Field, ProjectId};
 use weir_query::json::{Exploration, aggregation, exploration};
 use weir_query::table::{Cell, Table as Figures};
-use weir_query::{Aggregation, Dimension, Listing, Measure, Mistake, Order, TimeRange};
+use weir_query::{Aggregation, Dimension, Listing, Measure, Mistake, Order, Place, TimeRange};
 
 use super::{App, json, took_ms};
 use crate::error::{Origin, Problem};
-use crate::parameters::Parameters;
+use crate::parameters::{NOT_A_CURSOR, Parameters, read_cursor};
 use crate::views::{ExchangeList, Table};
 
 /// First page, histogram and total of what matches.
@@ -88,6 +88,8 @@ pub(crate) struct ExploreRequest {
     to: Option<String>,
     /// Rows of the page, 1 to 1000, default 50.
     limit: Option<u32>,
+    /// `next` of the page before, for the pages after the first.
+    cursor: Option<String>,
     /// About how many buckets the histogram shall have, 0 to 1000, default 60.
     buckets: Option<u32>,
 }
@@ -182,6 +184,13 @@ pub(crate) async fn explore(
     let project = project(query.as_deref())?;
     let body = app.question(body).await?;
     let asked = exploration(&body, app.now()).map_err(|mistakes| problem(&mistakes, &body))?;
+    let after = match asked.cursor.as_deref().map(read_cursor) {
+        Some(None) => {
+            let place = Place::Pointer("/cursor".to_owned());
+            return Err(problem(&[Mistake { place, detail: NOT_A_CURSOR.to_owned() }], &body));
+        }
+        after => after.flatten(),
+    };
     let range = closed(&app, asked.range).await?;
     let listing = Listing {
         project: project.clone(),
@@ -189,7 +198,7 @@ pub(crate) async fn explore(
         filter: asked.filter.clone(),
         order: Order::NewestFirst,
         limit: asked.limit,
-        after: None,
+        after,
     };
     let (page, histogram) =
         tokio::try_join!(app.ask(app.store.list(&listing)), histogram(&app, project, range, &asked))?;

@@ -152,7 +152,7 @@ pub fn exchange(n: u64) -> Exchange {
     let mut random = [0; 16];
     random[8..].copy_from_slice(&n.to_be_bytes());
     let request = Request {
-        method: if n % 3 == 0 { "POST" } else { "GET" }.into(),
+        method: if n.is_multiple_of(3) { "POST" } else { "GET" }.into(),
         scheme: "https".into(),
         host: "api.example.com:8443".into(),
         path: format!("/users/{n}"),
@@ -174,7 +174,7 @@ pub fn exchange(n: u64) -> Exchange {
         error: None,
     });
     exchange.response = Some(Response {
-        status: if n % 10 == 0 { 502 } else { 200 },
+        status: if n.is_multiple_of(10) { 502 } else { 200 },
         headers: Headers::from_iter([("Content-Type", "text/plain")]),
         body: Body::whole("0123456789".repeat(5)),
         ..Response::default()
