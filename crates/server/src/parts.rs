@@ -60,7 +60,8 @@ pub struct Settings {
     pub collector_token: Option<String>,
     /// Most connections at a time.
     pub max_connections: usize,
-    /// How long a client may take to send the head of a request.
+    /// How long a client may take to send the head of a request, and so how long an idle connection is kept. Longer than
+    /// the minute for which senders keep theirs, so that none sends into a connection that is being closed.
     pub header_timeout: Duration,
     /// How long a client may take to send the body of a collector call.
     pub body_timeout: Duration,
@@ -90,7 +91,7 @@ impl Default for Settings {
             unknown_credentials: UnknownCredentials::Accept,
             collector_token: None,
             max_connections: 4_096,
-            header_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(90),
             body_timeout: Duration::from_secs(120),
             collector_bytes: 512 << 20,
             question_bytes: 256 << 10,

@@ -226,6 +226,21 @@ async fn the_page_is_served_for_its_views_and_nothing_else() {
         );
         assert_eq!(answer.header("cache-control"), "no-cache");
     }
+    // With the page built in, its parts never change under their names, and come packed to those who read that.
+    let page = String::from_utf8(fixture.get("/").await.body.to_vec()).unwrap();
+    let assets: Vec<&str> = page.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    assert_eq!(assets.is_empty(), page.contains("without its page"));
+    for asset in assets {
+        let request = fixture.client.get(fixture.url(asset)).header("accept-encoding", "gzip, br");
+        let answer = fixture.send(request).await;
+        assert_eq!(
+            (answer.status, answer.header("cache-control")),
+            (200, "public, max-age=31536000, immutable")
+        );
+        assert!(answer.header("vary").contains("accept-encoding"), "{asset}");
+        let again = fixture.client.get(fixture.url(asset)).header("if-none-match", answer.header("etag"));
+        assert_eq!(fixture.send(again).await.status, 304);
+    }
     assert_eq!(fixture.get("/assets/missing-123.js").await.status, 404);
     assert_eq!(fixture.post("/traffic", &json!({})).await.status, 404);
 }
