@@ -129,11 +129,10 @@ impl State {
         let mut connection = lock(&self.0.writer);
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StateError::from)?;
+        // First, so that `work` sees the version that its changes will have.
+        transaction.execute("UPDATE version SET version = version + 1", []).map_err(StateError::from)?;
         let done = work(&Writer::new(&transaction))?;
-        transaction
-            .execute("UPDATE version SET version = version + 1", [])
-            .and_then(|_| transaction.commit())
-            .map_err(StateError::from)?;
+        transaction.commit().map_err(StateError::from)?;
         Ok(done)
     }
 

@@ -158,7 +158,7 @@ impl Inner {
     fn delete(&self, call: &Call, entity: &'static Entity, key: &str, below: Option<&Below>) -> Answered {
         self.refuse_if_declarative("delete", entity)?;
         let strict = call.era == Era::Legacy || below.is_some();
-        self.change(|repository, writer, context| {
+        self.change(|repository, writer, _context| {
             let parent = parent_id(writer, below)?;
             match locate(writer, entity, key, parent.as_ref(), call.era)? {
                 Some(stored) => repository.delete(entity, stored.id).map(|_| ()).map_err(Refusal::from),

@@ -1,0 +1,222 @@
+//! What every entity of the Admin API can do, over all of `ENTITIES`.
+
+#![allow(clippy::unwrap_used)]
+
+mod admin_support;
+
+use admin_support::{Running, answer, multipart};
+use serde_json::{Value, json};
+use weir_gateway::entities::{ENTITIES, Entity};
+
+/// The members of an example, for an entity whose parent has this id. Every entity has one.
+fn example(entity: &Entity, number: usize, parent: &str) -> Vec<(String, String)> {
+    let name = format!("example-{number}");
+    let fields: Vec<(&str, String)> = match entity.name {
+        "certificates" => vec![
+            ("cert", "-----BEGIN CERTIFICATE-----".to_owned()),
+            ("key", "-----BEGIN PRIVATE KEY-----".to_owned()),
+        ],
+        "snis" => vec![("name", format!("{name}.test")), ("certificate.id", parent.to_owned())],
+        "services" => vec![("name", name), ("url", "http://s.internal:81/x".to_owned())],
+        "routes" => {
+            vec![("name", name), ("paths[]", format!("/{number}")), ("service.id", parent.to_owned())]
+        }
+        "consumers" => vec![("username", name)],
+        "upstreams" => vec![("name", name)],
+        "targets" => vec![("target", format!("{name}:81")), ("upstream.id", parent.to_owned())],
+        "keyauth_credentials" => vec![("key", name), ("consumer.id", parent.to_owned())],
+        "apis" => {
+            vec![("name", name), ("uris", format!("/{number}")), ("upstream_url", "http://u".to_owned())]
+        }
+        "plugins" => vec![("name", "correlation-id".to_owned()), ("instance_name", name)],
+        other => panic!("no example for {other}: add one"),
+    };
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn as_json(fields: &[(String, String)]) -> Value {
+    let mut body = json!({});
+    for (name, value) in fields {
+        match (name.split_once('.'), name.strip_suffix("[]")) {
+            (Some((field, inner)), _) => body[field] = json!({inner: value}),
+            (None, Some(list)) => body[list] = json!([value]),
+            (None, None) => body[name] = value.as_str().into(),
+        }
+    }
+    body
+}
+
+/// Makes what an entity must belong to; gives its id.
+async fn make_parent(running: &Running, entity: &Entity) -> String {
+    let Some(parent) = entity.parents.iter().find(|parent| parent.required || entity.name == "routes") else {
+        return String::new();
+    };
+    let above = Entity::named(parent.entity).unwrap();
+    let (status, body) =
+        running.json("POST", &format!("/{}", above.path), &as_json(&example(above, 0, ""))).await;
+    assert_eq!(status, 201, "{body}");
+    body["id"].as_str().unwrap().to_owned()
+}
+
+/// Without what differs from one making to the next.
+fn comparable(mut body: Value) -> Value {
+    for name in ["id", "created_at", "updated_at"] {
+        body.as_object_mut().unwrap().remove(name);
+    }
+    body
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_all_types_make_equal_entities() {
+    for entity in ENTITIES {
+        let mut made = Vec::new();
+        for kind in ["json", "form", "multipart"] {
+            let running = Running::start(false).await;
+            let parent = make_parent(&running, entity).await;
+            let fields = example(entity, 1, &parent);
+            let request = running.request("POST", &format!("/{}/", entity.path));
+            let request = match kind {
+                "json" => {
+                    request.header("content-type", "application/json").body(as_json(&fields).to_string())
+                }
+                "form" => request.form_of(&fields),
+                _ => {
+                    let (content_type, body) = multipart(&fields);
+                    request.header("content-type", content_type).body(body)
+                }
+            };
+            let (status, body) = answer(request).await;
+            assert_eq!(status, 201, "{} as {kind}: {body}", entity.name);
+            let mut body = comparable(body);
+            if !parent.is_empty() {
+                let text = body.to_string().replace(&parent, "parent");
+                body = serde_json::from_str(&text).unwrap();
+            }
+            made.push(body);
+        }
+        assert_eq!(made[0], made[1], "{}", entity.name);
+        assert_eq!(made[0], made[2], "{}", entity.name);
+    }
+}
+
+trait Form {
+    fn form_of(self, fields: &[(String, String)]) -> Self;
+}
+
+impl Form for reqwest::RequestBuilder {
+    fn form_of(self, fields: &[(String, String)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_entity_lives_and_dies() {
+    for entity in ENTITIES {
+        let running = Running::start(false).await;
+        let parent = make_parent(&running, entity).await;
+        let collection = format!("/{}", entity.path);
+        let given = as_json(&example(entity, 1, &parent));
+        let (status, made) = running.json("POST", &collection, &given).await;
+        assert_eq!(status, 201, "{made}");
+        let id = made["id"].as_str().unwrap();
+        let item = format!("{collection}/{id}");
+
+        assert_eq!(running.get(&item).await, (200, made.clone()), "{}", entity.name);
+        assert_eq!(running.get(&format!("{item}/")).await.0, 200);
+        let head = running.request("HEAD", &item).send().await.unwrap();
+        assert_eq!((head.status().as_u16(), head.text().await.unwrap()), (200, String::new()));
+        if let Some(key) = entity.key {
+            let key = made[key].as_str().unwrap();
+            assert_eq!(running.get(&format!("{collection}/{key}")).await, (200, made.clone()));
+        }
+        let (_, list) = running.get(&collection).await;
+        assert_eq!(list["data"], json!([made]), "{}", entity.name);
+
+        let (status, patched) = running.json("PATCH", &item, &json!({"tags": ["x"]})).await;
+        assert_eq!((status, &patched["tags"]), (200, &json!(["x"])), "{}: {patched}", entity.name);
+        assert_eq!(patched["id"], made["id"]);
+        let (_, tagged) = running.get(&format!("{collection}?tags=x")).await;
+        assert_eq!(tagged["data"].as_array().unwrap().len(), 1, "{}", entity.name);
+
+        let (status, wrong) = running.json("PATCH", &item, &json!({"no_such_field": 1})).await;
+        assert_eq!(status, 400, "{}: {wrong}", entity.name);
+        assert_eq!(
+            running.get(&item).await,
+            (200, patched),
+            "{}: refused changes leave nothing",
+            entity.name
+        );
+
+        let options = running.request("OPTIONS", &item).send().await.unwrap();
+        assert_eq!(options.status().as_u16(), 204);
+        assert_eq!(running.request("POST", &item).send().await.unwrap().status().as_u16(), 405);
+
+        let legacy = entity.path == "apis";
+        if !legacy {
+            let (status, replaced) = running.json("PUT", &item, &given).await;
+            assert_eq!((status, &replaced["id"]), (200, &made["id"]), "{}: {replaced}", entity.name);
+            assert_eq!(replaced["created_at"], made["created_at"]);
+            assert_eq!(replaced["tags"], Value::Null, "{}: unnamed fields go back", entity.name);
+        }
+        assert_eq!(answer(running.request("DELETE", &item)).await, (204, Value::Null), "{}", entity.name);
+        assert_eq!(running.get(&item).await.0, 404);
+        let again = answer(running.request("DELETE", &item)).await.0;
+        assert_eq!(again, if legacy { 404 } else { 204 }, "{}", entity.name);
+        assert_eq!(running.get(&format!("/schemas/{}", entity.name)).await.0, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_cover_every_entity_once() {
+    let running = Running::start(false).await;
+    let names: Vec<String> = (0..250).map(|number| format!("c{number}")).collect();
+    for name in &names {
+        let (status, _) = running.json("POST", "/consumers", &json!({"username": name})).await;
+        assert_eq!(status, 201);
+    }
+    let mut seen = Vec::new();
+    let mut path = "/consumers?size=100".to_owned();
+    let mut pages = 0;
+    loop {
+        let (status, page) = running.get(&path).await;
+        assert_eq!(status, 200);
+        pages += 1;
+        seen.extend(
+            page["data"].as_array().unwrap().iter().map(|row| row["username"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            // `next` does not repeat `size`; the default is the same.
+            Some(next) => path = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(pages, 3);
+    assert_eq!(seen, names);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_reach_the_snapshot_and_the_exporters() {
+    let running = Running::start(false).await;
+    let mut exporters = running.admin.exporters();
+    assert!(exporters.borrow_and_update().is_empty());
+    let before = running.snapshot.load().version;
+    let given = json!({"name": "analytics", "config": {"service_token": "t", "log_body": true}});
+    let (_, plugin) = running.json("POST", "/plugins", &given).await;
+    let id = plugin["id"].as_str().unwrap();
+    let snapshot = running.snapshot.load();
+    assert!(snapshot.version > before);
+    assert_eq!(snapshot.global.capture().unwrap().request_body_bytes, 1024);
+    assert!(exporters.has_changed().unwrap());
+    let active = exporters.borrow_and_update().clone();
+    assert_eq!(active.len(), 1);
+    assert_eq!((active[0].kind, &*active[0].name, &*active[0].id), ("mashape-analytics", "analytics", id));
+    assert_eq!(active[0].config["service_token"], "t");
+
+    running.json("POST", "/consumers", &json!({"username": "ann"})).await;
+    assert!(!exporters.has_changed().unwrap(), "nothing of an exporter has changed");
+    running.json("PATCH", &format!("/plugins/{id}"), &json!({"enabled": false})).await;
+    assert!(exporters.has_changed().unwrap());
+    assert!(exporters.borrow_and_update().is_empty());
+    assert!(running.snapshot.load().global.slots().is_empty());
+}
