@@ -48,7 +48,11 @@ fn equals(body: &Value, name: &str, wanted: &str) -> bool {
     match body.get(name).or(parent) {
         Some(Value::String(text)) => text == wanted,
         Some(Value::Null) | None => false,
-        Some(other) => other.to_string() == wanted,
+        Some(Value::Bool(flag)) => wanted.parse() == Ok(*flag),
+        Some(Value::Number(number)) => {
+            wanted.parse().is_ok_and(|wanted: serde_json::Number| wanted == *number)
+        }
+        Some(_) => false,
     }
 }
 

@@ -135,7 +135,7 @@ impl KongRouter {
         for conditions in routes {
             ranked.extend(Rule::of(conditions)?);
         }
-        ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
+        ranked.sort_by_key(|(rank, _)| *rank);
         let mut router = Self { no_match, ..Self::default() };
         router.rules = ranked.into_iter().map(|(_, rule)| rule).collect();
         router.has_old_hosts = router.rules.iter().any(|rule| rule.tier == Tier::OldApiHost);
