@@ -303,6 +303,42 @@ fn carried_body(headers: &Headers, given: &Body, profile: &Profile) -> Body {
     Body { size: size.filter(|_| !unknown), captured, coding, media_type }
 }
 
+/// Recordings of real sites as the source of exchanges.
+fn recorded() -> Vec<Exchange> {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/har-sites");
+    let mut out = weir_pipeline::Imported::default();
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|ending| ending == "har") {
+            let mut importer = (crate::har::IMPORTER.open)();
+            importer.feed(&std::fs::read(file).unwrap(), &mut out);
+            importer.finish(&mut out);
+        }
+    }
+    out.accepted
+}
+
+#[test]
+fn real_traffic_arrives_but_for_the_listed_losses() {
+    let profile = Profile { log_bodies: true, milliseconds: true, max_fields: 1_000 };
+    let batch: Vec<Arc<Exchange>> = recorded().into_iter().map(Arc::new).collect();
+    let plan = plan(&batch, "t", None, &profile);
+    let mut arrived = Vec::new();
+    for call in plan.calls {
+        let decoded = decode::call(&call.body, None).unwrap();
+        assert_eq!(decoded.rejected, []);
+        arrived.extend(decoded.accepted.into_iter().map(|(_, exchange)| exchange));
+    }
+    assert_eq!((batch.len(), arrived.len()), (1_137, 1_137));
+    for (sent, mut arrived) in batch.iter().zip(arrived) {
+        arrived.id = sent.id;
+        let mut expected = carried(sent, &profile);
+        // The `Host` header says which port was meant; recordings differ in whether the URL does, too.
+        expected.request.host = arrived.request.host.clone();
+        assert_eq!(url::without_port(&arrived.request.host), url::without_port(&sent.request.host));
+        assert_eq!(arrived, expected);
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back_but_for_the_listed_losses(
