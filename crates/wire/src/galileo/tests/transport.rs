@@ -165,6 +165,55 @@ async fn a_dead_collector_is_a_failure_to_repeat() {
     assert!(matches!(outcome, Err(ExportError::Retry { .. })), "{outcome:?}");
 }
 
+/// A collector behind TLS with a certificate that nobody vouches for; it takes everything.
+async fn start_tls() -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::rustls;
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap_or(0);
+            if read > 0 {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn certificates_are_checked_when_settings_say_so() {
+    let address = start_tls().await;
+    for verify in [false, true] {
+        let settings = json!({
+            "service_token": "t", "host": address.ip().to_string(), "port": address.port(), "https_verify": verify,
+        });
+        let exporter = exporter::build(settings).unwrap().exporter;
+        match export(&*exporter, &batch(&[None])).await {
+            Ok(rejected) => assert!(!verify && rejected.is_empty(), "{rejected:?}"),
+            Err(ExportError::Retry { cause, .. }) => {
+                assert!(verify && cause.contains("certificate"), "{cause}")
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
 #[test]
 fn settings_become_queue_and_capture() {
     let built = |settings: Value| exporter::build(settings);
