@@ -10,11 +10,10 @@ what="${1:-all}"
 scripts/setup.sh bench
 
 if [[ "$what" == all || "$what" == crates ]]; then
-  for folder in crates/*/benches; do
-    [[ -d "$folder" ]] || continue
-    package="weir-$(basename "$(dirname "$folder")")"
-    say "$package"
-    cargo bench --package "$package" --locked --benches
+  for file in crates/*/benches/*.rs; do
+    package="weir-$(cut -d/ -f2 <<<"$file")"
+    say "$package: $(basename "$file" .rs)"
+    cargo bench --package "$package" --locked --bench "$(basename "$file" .rs)"
   done
 fi
 

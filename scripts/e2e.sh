@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The page in Chromium against a real weir: a fresh one on free ports with a data folder of its own and demonstration
-# traffic in it. The tests find it by WEIR_URL, WEIR_PROXY_URL, WEIR_ADMIN_URL.
+# The page in Chromium against a real weir: a fresh one on free ports, without any calls in it, with a data folder of its
+# own. The tests find it by WEIR_URL, WEIR_PROXY_URL and WEIR_ADMIN_URL.
 source "$(dirname "$0")/env.sh"
 
 scripts/ui.sh build
@@ -36,8 +36,6 @@ done
 address() { node -p "JSON.parse(require('fs').readFileSync('$run_file'))['$1']"; }
 export WEIR_URL="http://$(address server)" WEIR_PROXY_URL="http://$(address proxy)" WEIR_ADMIN_URL="http://$(address admin)"
 wait_for "$WEIR_URL/readyz" 30 || fail "weir was not ready in time"
-
-"$TARGET/debug/weir" demo --admin "$WEIR_ADMIN_URL" --proxy "$WEIR_PROXY_URL" --seed 1 --rate 200 --count 400
 
 for browser in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
   if [[ -n "$browser" ]] && command -v "$browser" >/dev/null; then

@@ -17,12 +17,9 @@ wants() {
 for purpose in "${@:-test}"; do
   wants "cc|gcc|clang" build-essential
   wants curl curl
-  wants cmake cmake
   case "$purpose" in
     test)
       wants "chromium|chromium-browser|google-chrome|google-chrome-stable" chromium
-      wants redis-server redis-server
-      wants python3 python3
       ;;
     bench)
       wants nginx nginx-light
