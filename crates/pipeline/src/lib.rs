@@ -29,7 +29,7 @@ pub use intake::Intake;
 pub use journal::{JournalSettings, JournalStatus, OpenError};
 pub use ledger::{LastError, Ledger, LedgerSnapshot, SourceAccount, TargetAccount, reason};
 pub use pipeline::{Pipeline, PipelineSettings, PipelineStatus};
-pub use processors::{ProcessorSettings, Processors, Sampling};
+pub use processors::{Learned, ProcessorSettings, Processors, Sampling};
 pub use receipt::{NoRoom, Receipt};
 pub use receiver::{Call, Credential, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};
 pub use tap::{Subscription, Tap};

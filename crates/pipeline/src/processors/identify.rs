@@ -1,10 +1,10 @@
 //! What the request means and whose call it was.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use weir_inspect::{Learner, LearnerLimits, Templates, UserRule, identify, identify_user};
+use weir_inspect::{Learner, Templates, UserRule, identify, identify_user};
 use weir_model::Exchange;
 
 use super::{Processor, Verdict};
@@ -12,27 +12,35 @@ use super::{Processor, Verdict};
 /// After how many exchanges newly learned templates are put to use.
 const LEARN_EVERY: u32 = 256;
 
-/// The identifying step. Learns path templates from the traffic it sees.
-pub struct Identify {
-    rules: Vec<UserRule>,
+/// Path templates learned from the traffic: shared between the step that learns and uses them and whoever keeps them over
+/// a restart.
+#[derive(Debug, Default)]
+pub struct Learned {
     learner: Mutex<Learner>,
     templates: ArcSwap<Templates>,
     seen: AtomicU32,
 }
 
-impl Identify {
-    /// A step that looks for users where `rules` say.
-    pub fn new(rules: Vec<UserRule>) -> Self {
-        Self {
-            rules,
-            learner: Mutex::new(Learner::new(LearnerLimits::default())),
-            templates: ArcSwap::default(),
-            seen: AtomicU32::new(0),
-        }
+impl Learned {
+    /// What was known when [`Self::to_text`] gave `text`; lines that make no sense are left out.
+    pub fn from_text(text: &str) -> Self {
+        let mut learner = Learner::default();
+        learner.restore(text);
+        let templates = ArcSwap::from_pointee(learner.templates());
+        Self { learner: Mutex::new(learner), templates, seen: AtomicU32::new(0) }
+    }
+
+    /// All that is known now.
+    pub fn to_text(&self) -> String {
+        self.learner().templates().to_text()
+    }
+
+    fn learner(&self) -> MutexGuard<'_, Learner> {
+        self.learner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn learn(&self, exchange: &Exchange) {
-        let mut learner = self.learner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut learner = self.learner();
         learner.observe(exchange);
         // A new snapshot copies all that is known, so it is not made for every lesson.
         if self.seen.fetch_add(1, Ordering::Relaxed) % LEARN_EVERY == LEARN_EVERY - 1
@@ -43,14 +51,27 @@ impl Identify {
     }
 }
 
+/// The identifying step. Learns path templates from the traffic it sees.
+pub struct Identify {
+    rules: Vec<UserRule>,
+    learned: Arc<Learned>,
+}
+
+impl Identify {
+    /// A step that looks for users where `rules` say and goes on from what is already known.
+    pub fn new(rules: Vec<UserRule>, learned: Arc<Learned>) -> Self {
+        Self { rules, learned }
+    }
+}
+
 impl Processor for Identify {
     fn name(&self) -> &'static str {
         "identify"
     }
 
     fn process(&self, exchange: &mut Exchange) -> Verdict {
-        self.learn(exchange);
-        identify(exchange, &self.templates.load());
+        self.learned.learn(exchange);
+        identify(exchange, &self.learned.templates.load());
         identify_user(exchange, &self.rules);
         Verdict::Keep
     }

@@ -7,12 +7,13 @@ mod redact;
 mod sample;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use weir_inspect::{RedactSettings, UserRule};
 use weir_model::Exchange;
 
 use crate::ledger::reason;
-pub use identify::Identify;
+pub use identify::{Identify, Learned};
 pub use redact::Redact;
 pub use sample::{Sample, Sampling};
 
@@ -45,6 +46,8 @@ pub struct Processors {
 pub struct ProcessorSettings {
     /// Where to look for the user of a call.
     pub users: Vec<UserRule>,
+    /// What is known of paths from the start.
+    pub learned: Arc<Learned>,
     /// What is masked.
     pub redact: RedactSettings,
     /// Which exchanges are kept.
@@ -55,7 +58,7 @@ impl Processors {
     /// The shipped steps. Detectors, when there are any, stand between `identify` and `redact`.
     pub fn standard(settings: ProcessorSettings) -> Self {
         Self::new(vec![
-            Box::new(Identify::new(settings.users)),
+            Box::new(Identify::new(settings.users, settings.learned)),
             Box::new(Redact::new(&settings.redact)),
             Box::new(Sample::new(settings.sampling)),
         ])

@@ -1,9 +1,10 @@
 //! Which concrete things are built, and how they are joined. Everything is passed down as an argument; there are no globals.
 //!
 //! In reading order: [`Weir`] (the whole, start and stop), `targets` (settings and plugins to pipeline targets), `store` (the
-//! store as a target, retention), `gateway` (proxy and Admin API), `server`, `run_file`.
+//! store as a target, retention), `gateway` (proxy and Admin API), `server`, `run_file`, `paths` (what was learned of paths).
 
 mod gateway;
+mod paths;
 mod run_file;
 mod server;
 mod store;
@@ -20,6 +21,7 @@ use weir_pipeline::{Pipeline, PipelineSettings, ProcessorSettings, Processors, S
 use weir_server::ServerHandle;
 
 use self::gateway::RunningGateway;
+use self::paths::PathsFile;
 use self::run_file::RunFile;
 use crate::roles::Roles;
 use crate::settings::Settings;
@@ -33,6 +35,7 @@ pub struct Weir {
     server: Option<ServerHandle>,
     housekeeping: Option<JoinHandle<()>>,
     pipeline: Arc<Pipeline>,
+    paths: PathsFile,
     run_file: RunFile,
     gateway_patience: Duration,
 }
@@ -43,7 +46,8 @@ impl Weir {
         let data = &settings.data_dir;
         std::fs::create_dir_all(data).with_context(|| format!("cannot use data_dir {}", data.display()))?;
 
-        let pipeline = open_pipeline(&settings)?;
+        let paths = PathsFile::open(&settings.data_dir);
+        let pipeline = open_pipeline(&settings, &paths)?;
         let store = match roles.server {
             true => Some(store::open(&settings).await?),
             false => None,
@@ -70,13 +74,13 @@ impl Weir {
         let housekeeping = store.map(|store| tokio::spawn(store::keep_house(store, settings.store)));
         run_file.write()?;
         let gateway_patience = settings.gateway.shutdown_timeout;
-        Ok(Self { gateway, server, housekeeping, pipeline, run_file, gateway_patience })
+        Ok(Self { gateway, server, housekeeping, pipeline, paths, run_file, gateway_patience })
     }
 
     /// Stops from the front to the back: no new calls, no new reports, what was captured is taken in, delivered as far as
     /// targets accept it, and made durable.
     pub async fn stop(self) {
-        let Self { gateway, server, housekeeping, pipeline, run_file, gateway_patience } = self;
+        let Self { gateway, server, housekeeping, pipeline, paths, run_file, gateway_patience } = self;
         run_file.remove();
         if let Some(gateway) = gateway {
             gateway.stop(gateway_patience).await;
@@ -88,16 +92,18 @@ impl Weir {
             housekeeping.abort();
         }
         pipeline.shutdown(DELIVERY_PATIENCE).await;
+        paths.close();
     }
 }
 
-fn open_pipeline(settings: &Settings) -> Result<Arc<Pipeline>> {
+fn open_pipeline(settings: &Settings, paths: &PathsFile) -> Result<Arc<Pipeline>> {
     let mut journal = PipelineSettings::in_directory(settings.data_dir.join("journal"));
     journal.journal.max_bytes = settings.journal.max_bytes;
     journal.journal.eventual_delay = settings.journal.sync_interval;
     let redact = &settings.redact;
     let processors = Processors::standard(ProcessorSettings {
         users: Vec::new(),
+        learned: paths.learned.clone(),
         redact: RedactSettings {
             enabled: redact.enabled,
             mask_headers: redact.mask_headers.clone(),
