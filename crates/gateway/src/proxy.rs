@@ -68,7 +68,7 @@ async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Bo
     }
     let found = find_route(recorder);
     recorder.routed();
-    let onward = found?;
+    let mut onward = found?;
     let body = measured(recorder, body);
     let chain = snapshot.chain(recorder.call.route);
     if chain.has(Phases::ACCESS) {
@@ -82,6 +82,11 @@ async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Bo
             if let Some(answer) = plugin.access(&mut recorder.call).await {
                 return Err(answer.into());
             }
+        }
+        // A plugin may have taken a credential off the query.
+        let query = recorder.call.request.uri.query();
+        if query != onward.path.query() {
+            onward.path = path_and_query(onward.path.path(), query)?;
         }
     }
     forward(recorder, body, &onward).await
