@@ -95,16 +95,18 @@ function memberOf(call: Call, field: string): unknown {
 }
 
 export async function start({ port, empty = false, perSecond = 3, dist }: Options): Promise<string> {
-  const state = { calls: empty ? [] : makeCalls(12_000, Date.now()), listeners: new Set<(call: Call) => void>(), dropped: 0 };
+  const state: State = { calls: empty ? [] : makeCalls(12_000, Date.now()), listeners: new Set<(call: Call) => void>(), dropped: 0 };
   const pick = random(7);
   let serial = 1_000_000;
   const add = () => {
     const call = makeCall(pick, Date.now(), serial++);
     state.calls.unshift(call);
-    for (const listener of state.listeners) listener(call);
   };
   const timer = setInterval(() => {
-    if (!empty || state.calls.length > 0) for (let at = 0; at < Math.max(1, perSecond / 10); at += 1) if (pick() < perSecond / 10 || perSecond >= 10) add();
+    if (!empty || state.calls.length > 0) for (let at = 0; at < Math.max(1, perSecond / 10); at += 1) if (pick() < perSecond / 10 || perSecond >= 10) {
+      add();
+      for (const listener of state.listeners) listener(state.calls[0]!);
+    }
   }, 100);
   const server: Server = createServer((request, response) => {
     handle(request, response, state, add, dist).catch((error: unknown) => {
@@ -121,7 +123,7 @@ export async function start({ port, empty = false, perSecond = 3, dist }: Option
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-type State = { calls: Call[]; listeners: Set<(call: Call) => void>; dropped: number };
+type State = { upstream?: string; calls: Call[]; listeners: Set<(call: Call) => void>; dropped: number };
 
 async function handle(request: IncomingMessage, response: ServerResponse, state: State, add: () => void, dist?: string): Promise<void> {
   const url = new URL(request.url ?? "/", "http://mock");
@@ -170,13 +172,16 @@ async function handle(request: IncomingMessage, response: ServerResponse, state:
   if (path === "/api/v1/live") return live(search.get("q") ?? "", state, request, response);
   if (path === "/api/v1/ledger") return send(ledger(state));
   if (path === "/api/v1/setup") {
-    return send({ version: "0.1.0", addresses: { proxy: "127.0.0.1:8000", proxy_tls: "127.0.0.1:8443", admin: "127.0.0.1:8001", server: "127.0.0.1:8002" }, exchanges: state.calls.length, first_exchange: state.calls.at(-1)?.row ?? null, token: null });
+    return send({ version: "0.1.0", addresses: { proxy: request.headers.host!, proxy_tls: null, admin: request.headers.host!, server: request.headers.host! }, exchanges: state.calls.length, first_exchange: state.calls.at(-1)?.row ?? null, token: null });
   }
   if (path === "/api/v1/import") {
     const size = (await textOf(request)).length;
     for (let at = 0; at < 25; at += 1) add();
     return send({ offered: 26, accepted: 25, rejected: 1, rejections: [{ line: 7, reason: `line of ${size} characters: no status code` }] });
   }
+  if (path === "/services") state.upstream = new URLSearchParams(await textOf(request)).get("url") ?? undefined;
+  if (path.startsWith("/services")) return response.writeHead(201, { "content-type": "application/json" }).end('{"id":"made"}') && undefined;
+  if (path.startsWith("/my-api")) return gateway(url, request, response, state, add);
   if (dist) return page(dist, path, response);
   response.writeHead(404, { "content-type": "application/problem+json" }).end(JSON.stringify({ title: "Not found", status: 404 }));
 }
@@ -246,6 +251,27 @@ function ledger(state: State) {
     journal: { bytes: 83_886_080, max_bytes: 1_073_741_824, oldest: state.calls.at(-1)?.row.start_time ?? null },
     store: { exchanges: count + 1193, bytes: (count + 1193) * 890, uncommitted: 7, oldest: state.calls.at(-1)?.row.start_time ?? null, newest: state.calls[0]?.row.start_time ?? null },
   };
+}
+
+/** Enough of a gateway that the lines of the first-run page do something. */
+async function gateway(url: URL, request: IncomingMessage, response: ServerResponse, state: State, add: () => void): Promise<void> {
+  const body = await textOf(request);
+  add();
+  const call = state.calls[0]!;
+  const status = Number(/\/status\/(\d{3})/.exec(url.pathname)?.[1] ?? 200);
+  const answer = JSON.stringify({ ...(status >= 400 ? { error: { code: "declined", message: "card declined" } } : { ok: true }), path: url.pathname, items: [{ sku: "A-1", price: 1.1 }], note: "left \u202e right" });
+  const query = url.search.slice(1) || null;
+  Object.assign(call.row, { method: request.method!, path: url.pathname, query, status, endpoint: url.pathname, host: url.hostname, error: null, operation: null, protocol: "rest" });
+  const headers = Object.entries(request.headers).map(([name, value]) => ({ name, value: String(value) }));
+  Object.assign(call.detail.request, { method: request.method!, path: url.pathname, query, url: `http://${request.headers.host}${request.url}`, host: request.headers.host!, headers });
+  call.request = new TextEncoder().encode(body);
+  call.response = new TextEncoder().encode(answer);
+  Object.assign(call.detail.request.body, { size: call.request.length, captured: "whole", captured_size: call.request.length, media_type: "application/json" });
+  call.detail.response = { status, reason: null, version: "1.1", headers: [{ name: "Content-Type", value: "application/json" }], headers_size: 40, trailers: [], body: { size: answer.length, captured: "whole", reason: null, captured_size: call.response.length, media_type: "application/json", coding: "" } };
+  if (state.upstream) await fetch(state.upstream + url.pathname + url.search, { method: request.method, headers: { "x-note": String(request.headers["x-note"] ?? "") }, body: body || undefined });
+  for (const listener of state.listeners) listener(call);
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(answer);
 }
 
 const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };

@@ -20,10 +20,10 @@ export function TopBar({ onPalette, onKeys }: { onPalette(): void; onKeys(): voi
         </svg>
         <span>weir</span>
       </Link>
-      <button type="button" className={styles.jump} onClick={onPalette} aria-label="Search or jump to">
+      <button type="button" className={styles.jump} onClick={onPalette}>
         <Icon name="search" />
         <span>Search or jump to…</span>
-        <kbd>{/Mac|iPhone/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
+        <kbd aria-hidden="true">{/Mac|iPhone/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
       </button>
       <div className={styles.right}>
         {hasRange && <RangePicker onRefresh={refresh} />}

@@ -95,6 +95,7 @@ function Plot({ data, width, zone, cursor, anchor, onCursor, onZoom }: PlotProps
   const plot = useRef<UPlot | null>(null);
   const handlers = useRef({ onCursor, onZoom });
   handlers.current = { onCursor, onZoom };
+  const selected = useRef(false);
   const { theme } = useSettings();
   const dark = isDark();
   const aligned = useMemo(() => {
@@ -154,7 +155,14 @@ function Plot({ data, width, zone, cursor, anchor, onCursor, onZoom }: PlotProps
 
   useEffect(() => {
     const u = plot.current;
-    if (!u || anchor === null || cursor === null) return void u?.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (!u) return;
+    if (anchor === null || cursor === null) {
+      // Only what was selected by keyboard is taken away: the pointer may be dragging now.
+      if (selected.current) u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+      selected.current = false;
+      return;
+    }
+    selected.current = true;
     const x = (at: number) => u.valToPos(data.starts[at]! / 1000, "x");
     const left = x(Math.min(anchor, cursor));
     const step = (data.intervalMs / (data.to - data.from)) * u.over.clientWidth;

@@ -1,6 +1,6 @@
 /** The calls that match: the first page with histogram and total in one answer, then page after page by cursor. */
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useMemo, useRef } from "react";
 import { explore, getFields, getFieldValues, listExchanges } from "../../api/client";
 import type { ExchangeList, Explore, ExchangeRow } from "../../api/types";
 import { useRefreshCount } from "../../app/refresh";
@@ -33,7 +33,10 @@ export function useExplore(q: string, range: TimeRange, tick = 0) {
     staleTime: Infinity,
     gcTime: 60_000,
   });
-  const pages = query.data?.pages;
+  // After a mistake the last good answer stays in sight.
+  const lastGood = useRef<Page[] | undefined>(undefined);
+  if (query.data) lastGood.current = query.data.pages;
+  const pages = query.data?.pages ?? lastGood.current;
   const rows = useMemo(() => (pages ?? []).flatMap((page): ExchangeRow[] => page.exchanges), [pages]);
   return { ...query, first: pages?.[0] as Explore | undefined, rows };
 }
