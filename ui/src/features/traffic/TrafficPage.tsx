@@ -14,6 +14,7 @@ import { histogramOf } from "../../charts/histogram-data";
 import { Button } from "../../components/Button";
 import { ErrorNotice } from "../../components/ErrorNotice";
 import menu from "../../components/Menu.module.css";
+import { Notice } from "../../components/Notice";
 import { formatTotal } from "../../lib/numbers";
 import { addFilter } from "../../lib/query-text";
 import { absolute, forApi } from "../../lib/time";
@@ -36,9 +37,12 @@ import { useLive } from "./use-live";
 
 export function TrafficPage() {
   const setup = useSetup();
-  // Until the first call there is nothing to search.
-  if (setup.data?.exchanges === 0) return <StartPage />;
-  return <Traffic />;
+  const { search } = useView();
+  // Until the first call there is nothing to search; when it comes, the first-run page shows it and then opens it here.
+  const waiting = useRef(false);
+  if (setup.data?.exchanges === 0) waiting.current = true;
+  if (search.call !== undefined) waiting.current = false;
+  return waiting.current ? <StartPage /> : <Traffic />;
 }
 
 function Traffic() {
@@ -205,6 +209,11 @@ function Traffic() {
         <div className={stale || error ? `${styles.results} ${styles.stale}` : styles.results} aria-busy={busy}>
           {histogram && <Histogram data={histogram} lead={total} onZoom={(from, to) => change({ ...rangeSearch(absolute(from, to)), live: undefined })} />}
           {!first && busy && <Skeleton />}
+          {!first && badQuery && (
+            <Notice title="The query has a mistake">
+              <p>It is marked above. <Button onClick={() => setQuery("")}>Clear the query</Button></p>
+            </Notice>
+          )}
           {empty ? (
             <NoMatch q={q} range={range} onQuery={setQuery} onRange={(next) => change(rangeSearch(next))} />
           ) : (
