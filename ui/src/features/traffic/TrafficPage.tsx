@@ -206,7 +206,7 @@ function Traffic() {
       {live && <LiveBar {...stream} paused={paused} stopped={stopped} onResume={resume} onStop={() => setStopped(true)} />}
       <div className={styles.body}>
         {showSidebar && <FieldSidebar q={badQuery ? "" : q} range={range} onFilter={filter} onClose={() => (wide ? changeSettings({ sidebar: false }) : setFieldsOpen(false))} />}
-        <div className={stale || error ? `${styles.results} ${styles.stale}` : styles.results} aria-busy={busy}>
+        <div className={[styles.results, stale && styles.stale, error && styles.old].filter(Boolean).join(" ")} aria-busy={busy}>
           {histogram && <Histogram data={histogram} lead={total} onZoom={(from, to) => change({ ...rangeSearch(absolute(from, to)), live: undefined })} />}
           {!first && busy && <Skeleton />}
           {!first && badQuery && (

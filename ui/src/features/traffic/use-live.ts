@@ -3,7 +3,8 @@ import { liveAddress } from "../../api/client";
 import type { ExchangeRow } from "../../api/types";
 import { LiveFeed, RING, ROWS_PER_SECOND } from "./live-feed";
 
-const TICK_MS = 100;
+/** Four times a second is as fast as people can follow, and cheap. */
+const TICK_MS = 250;
 export type LiveState = "connecting" | "open" | "reconnecting";
 
 /** The stream of matching calls, drawn at a pace people can follow; waits while `paused`. */
