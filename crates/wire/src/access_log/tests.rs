@@ -97,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_lines_are_survived(
+    fn damaged_lines_never_panic(
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         for (kind, line) in [(COMBINED, LINE), (COMMON, LINE), (JSON, OBJECT)] {

@@ -62,9 +62,10 @@ impl Receiver for Galileo {
 
     fn refuse(&self, call: &Call<'_>, malformed: &Malformed) -> Reply {
         let body = summary(std::slice::from_ref(&malformed.reason), 0, 0);
-        // Senders of the first generation repeat everything but 200, 207 and 400 for ever.
-        let old = call.mount.starts_with("/1.0.0/") && !malformed.status.is_server_error();
-        answer(if old { StatusCode::BAD_REQUEST } else { malformed.status }, body)
+        // Senders of the first generation repeat everything but 200, 207 and 400 for ever; that must help, then.
+        let helps = malformed.status.is_server_error() || malformed.status == StatusCode::REQUEST_TIMEOUT;
+        let old = call.mount.starts_with("/1.0.0/");
+        answer(if old && !helps { StatusCode::BAD_REQUEST } else { malformed.status }, body)
     }
 }
 

@@ -368,7 +368,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_calls_are_survived(
+    fn damaged_calls_never_panic(
         exchange in crate::testing::exchanges(),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut: prop::sample::Index,

@@ -401,7 +401,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_files_are_survived_and_counted(
+    fn damaged_files_never_panic_and_are_counted(
         exchange in crate::testing::exchanges(),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {

@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_lines_are_survived_and_counted(
+    fn damaged_lines_never_panic_and_are_counted(
         exchange in crate::testing::exchanges(),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {

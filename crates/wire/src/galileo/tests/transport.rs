@@ -292,9 +292,15 @@ fn answers_are_those_of_the_original() {
 
 #[test]
 fn unreadable_calls_are_refused_in_the_words_of_their_generation() {
-    for (mount, status) in [("/1.1.0/single", 413), ("/1.0.0/batch", 400)] {
+    for (mount, given, status) in [
+        ("/1.1.0/single", 413, 413),
+        ("/1.0.0/batch", 413, 400),
+        ("/1.0.0/batch", 401, 400),
+        ("/1.0.0/batch", 408, 408),
+        ("/1.0.0/batch", 503, 503),
+    ] {
         let malformed = weir_pipeline::Malformed {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
+            status: StatusCode::from_u16(given).unwrap(),
             reason: "too large".to_owned(),
         };
         let reply = with_call(mount, b"", |call| Galileo.refuse(call, &malformed));
