@@ -1,5 +1,6 @@
 //! One call to a receiver, from its body to its answer.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -220,7 +221,7 @@ impl Report {
         let settings = &self.app.settings;
         let mut sorted = Sorted { malformed: decoded.rejected.len() as u64, ..Sorted::default() };
         // Accepted entries are those, in order, that were not rejected.
-        let rejected: Vec<usize> = decoded.rejected.iter().map(|rejected| rejected.index).collect();
+        let rejected: HashSet<usize> = decoded.rejected.iter().map(|rejected| rejected.index).collect();
         let mut indexes = (0..).filter(|index| !rejected.contains(index));
         sorted.outcome.offered = decoded.offered;
         sorted.outcome.rejected = decoded.rejected;
