@@ -1,7 +1,7 @@
 // CPU per proxied call of weir, nginx and haproxy, measured side by side. See README.md in this folder.
 
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { cpus, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -20,6 +20,8 @@ const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
 const here = dirname(fileURLToPath(import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "weir-bench-"));
+// Started by root, nginx reads the files as another user.
+chmodSync(work, 0o755);
 const children = [];
 
 const LOADS = {
@@ -36,6 +38,8 @@ function freePort() {
     });
   });
 }
+
+const fileName = (name) => name.replaceAll(/\W+/g, "-");
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -171,8 +175,9 @@ http { client_body_temp_path %WORK%/t1; proxy_temp_path %WORK%/t2; fastcgi_temp_
   uwsgi_temp_path %WORK%/t4; scgi_temp_path %WORK%/t5; sendfile on; tcp_nopush on; keepalive_requests 1000000000; access_log off;`;
 
 function nginx(name, body) {
-  const file = join(work, `${name}.conf`);
-  writeFileSync(file, `${NGINX_COMMON.replaceAll("%WORK%", work).replaceAll("%NAME%", name)}\n${body}\n}\n`);
+  const file = join(work, `${fileName(name)}.conf`);
+  const common = NGINX_COMMON.replaceAll("%WORK%", work).replaceAll("%NAME%", fileName(name));
+  writeFileSync(file, `${common}\n${body}\n}\n`);
   return start(name, "nginx", ["-c", file, "-p", work]);
 }
 
@@ -221,7 +226,7 @@ backend b
 
 /** Starts weir; gives its addresses and how long it took to be ready. */
 async function weir(name, settings) {
-  const data = join(work, name.replaceAll(/\W+/g, "-"));
+  const data = join(work, fileName(name));
   const local = "127.0.0.1:0";
   const began = performance.now();
   const child = start(name, resolve(options.weir), ["run"], {
@@ -258,7 +263,29 @@ async function weirProxy(name, up, settings) {
   await send("/services/up/routes", { name: "all", paths: ["/"] });
   const port = Number(addresses.proxy.split(":").at(-1));
   await answers(`http://127.0.0.1:${port}/small`);
-  return { name, port, pid: child.pid, threads: /^gateway-\d+$/ };
+  return { name, port, pid: child.pid, threads: /^gateway-\d+$/, server: addresses.server };
+}
+
+async function ledger(proxy) {
+  const response = await fetch(`http://${proxy.server}/api/v1/ledger`);
+  return response.json();
+}
+
+/** What capture leaves to be done afterwards counts too: waits until nothing is held. */
+async function settled(proxy) {
+  for (let patience = 600; patience > 0; patience -= 1) {
+    const { sources, targets } = await ledger(proxy);
+    if ([...sources, ...targets].every((account) => account.held === 0)) return;
+    await sleep(100);
+  }
+  fail(`${proxy.name}: exchanges are held after a minute`);
+}
+
+/** The share of calls that are kept in the end; less than all means that capture could not keep up and said so. */
+async function kept(proxy) {
+  const { sources } = await ledger(proxy);
+  const sum = (key) => sources.reduce((total, source) => total + source[key], 0);
+  return sum("offered") === 0 ? null : sum("accepted") / sum("offered");
 }
 
 async function startUp() {
@@ -303,8 +330,7 @@ async function main() {
       for (const proxy of proxies) {
         const before = used(proxy.pid, proxy.threads);
         const run = await wrk(proxy.port, load);
-        // What capture leaves to be done afterwards counts too.
-        if (proxy.threads) await sleep(1000);
+        if (proxy.server) await settled(proxy);
         const after = used(proxy.pid, proxy.threads);
         if (run.errors) fail(`${proxy.name}: ${run.errors} errors in ${run.calls} calls`);
         // The first round warms up.
@@ -320,6 +346,7 @@ async function main() {
       if (proxy.threads) Object.assign(row, { proxyMicroseconds: of("part"), proxyRatio: of("part") / base });
       Object.assign(row, { perSecond: of("perSecond"), p50: of("p50"), p99: of("p99") });
       row.megabytes = resident(proxy.pid);
+      if (proxy.server) row.kept = await kept(proxy);
       row.samples = samples.get(proxy.name).map((sample) => sample.all);
       results.push(row);
     }
@@ -331,7 +358,7 @@ async function main() {
 }
 
 function show(results, start) {
-  const head = ["load", "proxy", "us/call", "x nginx", "proxy us", "x nginx", "calls/s", "p50 ms", "p99 ms", "MB"];
+  const head = ["load", "proxy", "us/call", "x nginx", "proxy us", "x nginx", "calls/s", "p50 ms", "p99 ms", "MB", "kept %"];
   const number = (value, digits) => (value === undefined || value === null ? "" : value.toFixed(digits));
   const rows = results.map((row) => [
     row.load,
@@ -344,6 +371,7 @@ function show(results, start) {
     number(row.p50, 2),
     number(row.p99, 2),
     number(row.megabytes, 0),
+    number(row.kept && row.kept * 100, 1),
   ]);
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
   const line = (cells) => cells.map((cell, column) => (column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ");
