@@ -70,6 +70,7 @@ impl Weir {
         };
         if let Some(server) = &server {
             run_file.addresses.insert("server", server.address);
+            tracing::info!("the page is at http://{}", server.address);
         }
         let housekeeping = store.map(|store| tokio::spawn(store::keep_house(store, settings.store)));
         run_file.write()?;

@@ -17,6 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A weir process with a data folder of its own.
 pub struct Weir {
     child: Option<Child>,
+    role: &'static str,
     directory: TempDir,
     variables: BTreeMap<String, String>,
     addresses: Value,
@@ -31,6 +32,11 @@ impl Weir {
 
     /// The same with further `WEIR_…` variables.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
+        Self::start_role("run", variables).await
+    }
+
+    /// Starts another of the commands that serve.
+    pub async fn start_role(role: &'static str, variables: &[(&str, &str)]) -> Self {
         let local = "127.0.0.1:0";
         let mut all: BTreeMap<String, String> = [
             ("WEIR_GATEWAY__PROXY_LISTEN", local),
@@ -44,6 +50,7 @@ impl Weir {
         all.extend(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut weir = Self {
             child: None,
+            role,
             directory: tempfile::tempdir().unwrap(),
             variables: all,
             addresses: Value::Null,
@@ -58,7 +65,7 @@ impl Weir {
         let run_file = self.data_dir().join("run.json");
         let _absent_on_first_start = std::fs::remove_file(&run_file);
         let child = Command::new(binary())
-            .arg("run")
+            .arg(self.role)
             .env("WEIR_DATA_DIR", self.data_dir())
             .envs(&self.variables)
             .stdin(Stdio::null())
@@ -74,14 +81,21 @@ impl Weir {
                 && let Ok(addresses) = serde_json::from_slice(&text)
             {
                 self.addresses = addresses;
-                let ready = self.client.get(self.server("/readyz")).send().await;
-                if ready.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                if self.is_ready().await {
                     return;
                 }
             }
             assert!(Instant::now() < deadline, "weir was not ready in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    async fn is_ready(&self) -> bool {
+        if self.role == "gateway" {
+            return true;
+        }
+        let ready = self.client.get(self.server("/readyz")).send().await;
+        ready.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
     pub fn data_dir(&self) -> PathBuf {
