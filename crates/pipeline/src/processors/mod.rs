@@ -71,7 +71,7 @@ impl Processors {
 
     /// Runs the steps until one drops the exchange. An exchange on which a step fails is dropped: it might not be
     /// redacted.
-    pub(crate) fn run(&self, exchange: &mut Exchange) -> Verdict {
+    pub fn run(&self, exchange: &mut Exchange) -> Verdict {
         for step in &self.steps {
             match catch_unwind(AssertUnwindSafe(|| step.process(exchange))) {
                 Ok(Verdict::Keep) => {}
