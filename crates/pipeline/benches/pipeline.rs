@@ -181,7 +181,9 @@ async fn journal(bytes: usize, senders: usize, batches: usize) {
     let took = start.elapsed();
     waits.sort();
     let records = senders * batches * BATCH;
-    let size = (pipeline.status().journal.bytes as usize / records).max(1);
+    let mut record = Vec::new();
+    record::encode(&batch[0], &mut record);
+    let size = record.len();
     report(
         "journal_synced",
         size,
