@@ -53,8 +53,11 @@ impl Weir {
             false => None,
         };
         let targets = targets::Reconciler::new(&pipeline, store.clone(), targets::configured(&settings)?);
-        // Targets exist before the first exchange, so that none is missed.
-        targets.apply(&[]).await;
+        // Targets exist before the first exchange, so that none is missed. The gateway adds those that its plugins ask for,
+        // all at once: a list without them would take away what waits for them since the last run.
+        if !roles.gateway {
+            targets.apply(&[]).await;
+        }
 
         let gateway = match roles.gateway {
             true => Some(gateway::start(&settings, &pipeline, targets).await?),
