@@ -1,0 +1,75 @@
+//! Every exporter and every receiver keeps its contract. A new kind needs a case here, or the last test fails.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use serde_json::{Value, json};
+use weir_kit::Timestamp;
+use weir_model::{Exchange, ExchangeId, Request, Response};
+use weir_pipeline::testing::{Answer, ExporterCase, ReceiverCase, check_exporter, check_receiver};
+use weir_pipeline::{Exporter, ExporterKind};
+use weir_wire::galileo::encode;
+use weir_wire::registry::{EXPORTERS, RECEIVERS, exporter};
+
+fn build(kind: &ExporterKind, settings: Value) -> Box<dyn Exporter> {
+    let settings = weir_kit::schema::check(kind.fields, settings).unwrap();
+    (kind.build)(settings).unwrap().exporter
+}
+
+#[tokio::test]
+async fn galileo_exporter() {
+    let kind = exporter("galileo").unwrap();
+    let build = |address: SocketAddr| {
+        let (host, port) = (address.ip().to_string(), address.port());
+        build(kind, json!({"service_token": "tok-1", "host": host, "port": port, "https": false}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(200, "") }).await;
+}
+
+#[tokio::test]
+async fn mashape_analytics_exporter() {
+    let kind = exporter("mashape-analytics").unwrap();
+    let build = |address: SocketAddr| {
+        let (host, port) = (address.ip().to_string(), address.port());
+        build(kind, json!({"service_token": "tok-1", "host": host, "port": port}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(200, "") }).await;
+}
+
+#[test]
+fn galileo_receiver() {
+    let exchange = |number: i64| {
+        let at = Timestamp::from_seconds(1_600_000_000 + number);
+        let request =
+            Request { method: "GET".into(), host: "a.test".into(), path: "/a".into(), ..Request::default() };
+        let mut exchange = Exchange::new(ExchangeId::new(at), at, request);
+        exchange.response = Some(Response { status: 200, ..Response::default() });
+        Arc::new(exchange)
+    };
+    let batch: Vec<Arc<Exchange>> = (0..3).map(exchange).collect();
+    let mut calls = encode::plan(&batch, "tok-1", None, &encode::Profile::default()).calls;
+    let receiver = RECEIVERS.iter().find(|kind| kind.name == "galileo").unwrap();
+    check_receiver(&ReceiverCase {
+        receiver: &*(receiver.build)(json!({})).unwrap(),
+        mount: "/1.1.0/single",
+        parameters: &[],
+        headers: &HeaderMap::new(),
+        body: &calls.remove(0).body,
+        exchanges: 3,
+    });
+}
+
+#[test]
+fn every_kind_has_a_case() {
+    let cases = include_str!("contract.rs");
+    let missing = |suffix: &str, names: BTreeSet<&'static str>| {
+        let lacks = |name: &&str| !cases.contains(&format!("fn {}_{suffix}()", name.replace('-', "_")));
+        let missing: Vec<&str> = names.into_iter().filter(lacks).collect();
+        assert!(missing.is_empty(), "without a test {suffix}: {missing:?}");
+    };
+    missing("exporter", EXPORTERS.iter().map(|kind| kind.name).collect());
+    missing("receiver", RECEIVERS.iter().map(|kind| kind.name).collect());
+}
