@@ -12,18 +12,59 @@ use crate::sketch::{Distinct, Quantiles, hash_of};
 #[derive(Debug, Clone)]
 pub(crate) enum Figure {
     Count(u64),
-    ErrorRatio { failed: u64, all: u64 },
+    ErrorRatio {
+        failed: u64,
+        all: u64,
+    },
     Sum(Sum),
-    Mean { sum: Sum, weight: u64 },
+    Mean {
+        sum: Sum,
+        weight: u64,
+    },
     Min(Option<Number>),
     Max(Option<Number>),
     Quantile(Quantiles, f64),
+    /// Another quantile of the numbers that an earlier figure of the group keeps.
+    QuantileOf(usize, f64),
     Distinct(Distinct),
 }
 
+/// Figures of a group with nothing counted yet. Different values are counted exactly up to `exact_distinct` of them.
+pub(crate) fn empty_figures(measures: &[Measure], exact_distinct: usize) -> Vec<Figure> {
+    let field_of = |measure: &Measure| match measure {
+        Measure::Quantile(field, _) => Some(field.clone()),
+        _ => None,
+    };
+    let figure = |measure: &Measure| {
+        let field = field_of(measure);
+        let first = measures.iter().position(|other| field.is_some() && field_of(other) == field);
+        match (measure, first) {
+            (Measure::Quantile(_, quantile), Some(first)) if !std::ptr::eq(&measures[first], measure) => {
+                Figure::QuantileOf(first, *quantile)
+            }
+            _ => Figure::new(measure, exact_distinct),
+        }
+    };
+    measures.iter().map(figure).collect()
+}
+
+/// The cell of each figure of a group.
+pub(crate) fn finish(figures: &[Figure]) -> impl Iterator<Item = Cell> {
+    figures.iter().map(|figure| match figure {
+        Figure::QuantileOf(first, quantile) => match &figures[*first] {
+            Figure::Quantile(quantiles, _) => quantile_cell(quantiles, *quantile),
+            _ => Cell::Null,
+        },
+        figure => figure.finish(),
+    })
+}
+
+fn quantile_cell(quantiles: &Quantiles, quantile: f64) -> Cell {
+    quantiles.quantile(quantile).map_or(Cell::Null, Cell::Float)
+}
+
 impl Figure {
-    /// Nothing counted yet. Different values are counted exactly up to `exact_distinct` of them.
-    pub(crate) fn new(measure: &Measure, exact_distinct: usize) -> Self {
+    fn new(measure: &Measure, exact_distinct: usize) -> Self {
         match measure {
             Measure::Count => Self::Count(0),
             Measure::ErrorRatio => Self::ErrorRatio { failed: 0, all: 0 },
@@ -124,8 +165,7 @@ impl Figure {
         }
     }
 
-    /// The figure.
-    pub(crate) fn finish(&self) -> Cell {
+    fn finish(&self) -> Cell {
         match self {
             Self::Count(count) => Cell::Integer(i64::try_from(*count).unwrap_or(i64::MAX)),
             Self::ErrorRatio { all: 0, .. } | Self::Mean { weight: 0, .. } => Cell::Null,
@@ -137,9 +177,9 @@ impl Figure {
                 Some(Number::Integer(number)) => Cell::Integer(*number),
                 Some(Number::Float(number)) => Cell::Float(*number),
             },
-            Self::Quantile(quantiles, quantile) => {
-                quantiles.quantile(*quantile).map_or(Cell::Null, Cell::Float)
-            }
+            Self::Quantile(quantiles, quantile) => quantile_cell(quantiles, *quantile),
+            // Needs its group, see `finish`.
+            Self::QuantileOf(..) => Cell::Null,
             Self::Distinct(distinct) => Cell::Integer(i64::try_from(distinct.estimate()).unwrap_or(i64::MAX)),
         }
     }

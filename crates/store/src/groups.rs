@@ -8,7 +8,7 @@ use weir_query::evaluate::{Key, Subject};
 use weir_query::table::{Cell, Table};
 
 use crate::StoreError;
-use crate::figures::Figure;
+use crate::figures::{Figure, empty_figures, finish};
 
 /// What a group costs beside its keys and figures.
 const GROUP_OVERHEAD: usize = 64;
@@ -30,7 +30,7 @@ impl<'q> Groups<'q> {
 
     /// Figures of a group with nothing counted.
     pub(crate) fn figures(&self) -> Vec<Figure> {
-        self.aggregation.measures.iter().map(|measure| Figure::new(measure, self.exact_distinct)).collect()
+        empty_figures(&self.aggregation.measures, self.exact_distinct)
     }
 
     /// Counts an exchange as if it came `times` times.
@@ -81,7 +81,7 @@ impl<'q> Groups<'q> {
             .groups
             .into_iter()
             .map(|(keys, figures)| {
-                let rank = order_by.and_then(|index| figures.get(index)).and_then(rank);
+                let rank = order_by.and_then(|index| finish(&figures).nth(index)).and_then(rank);
                 Row { keys, figures, rank }
             })
             .collect();
@@ -127,12 +127,12 @@ impl Row {
     }
 
     fn cells(self) -> Vec<Cell> {
-        self.keys.into_iter().map(Cell::from).chain(self.figures.iter().map(Figure::finish)).collect()
+        self.keys.into_iter().map(Cell::from).chain(finish(&self.figures)).collect()
     }
 }
 
-fn rank(figure: &Figure) -> Option<f64> {
-    match figure.finish() {
+fn rank(cell: Cell) -> Option<f64> {
+    match cell {
         Cell::Integer(number) => Some(number as f64),
         Cell::Float(number) => Some(number),
         _ => None,

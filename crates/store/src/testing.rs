@@ -317,6 +317,9 @@ pub fn odd_aggregation(random: &mut Random, exchanges: &[Arc<Exchange>]) -> Aggr
             _ => Measure::Distinct(field(random)),
         });
     }
+    if let Some(Measure::Quantile(field, _)) = measures.last().cloned() {
+        measures.push(Measure::Quantile(field, 0.5));
+    }
     let order_by = random.one_in(2).then(|| random.below(measures.len() as u64) as usize);
     Aggregation {
         project: ProjectId::default(),

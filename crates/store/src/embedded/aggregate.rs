@@ -136,6 +136,8 @@ struct SlotTable {
     places: Places,
     /// For each dimension, the values of the current document.
     current: Vec<Vec<Code>>,
+    /// One combination of them.
+    combination: Vec<Code>,
 }
 
 /// Finds the slot of a combination of codes.
@@ -143,7 +145,7 @@ enum Places {
     /// By ordinal plus one, for a single text dimension; 0 is no value.
     ByOrd(Vec<u32>),
     /// With the combination asked for last: neighbours are often alike.
-    ByCodes { places: HashMap<Box<[Code]>, u32>, last: Option<(Box<[Code]>, u32)> },
+    ByCodes { places: HashMap<Box<[Code]>, u32>, last: Vec<Code>, last_slot: u32 },
 }
 
 const NO_SLOT: u32 = u32::MAX;
@@ -152,10 +154,18 @@ impl SlotTable {
     fn of(columns: Columns, groups: &Groups<'_>) -> Self {
         let places = match columns.dimensions.as_slice() {
             [DimensionColumn::Text(column)] => Places::ByOrd(vec![NO_SLOT; column.num_terms() + 1]),
-            _ => Places::ByCodes { places: HashMap::new(), last: None },
+            _ => Places::ByCodes { places: HashMap::new(), last: Vec::new(), last_slot: NO_SLOT },
         };
         let current = vec![Vec::new(); columns.dimensions.len()];
-        Self { columns, empty: groups.figures(), slots: Vec::new(), codes: Vec::new(), places, current }
+        Self {
+            columns,
+            empty: groups.figures(),
+            slots: Vec::new(),
+            codes: Vec::new(),
+            places,
+            current,
+            combination: Vec::new(),
+        }
     }
 
     fn prepare(&mut self, docs: u64) -> Result<(), StoreError> {
@@ -179,7 +189,9 @@ impl SlotTable {
         }
         let combinations =
             self.current.iter().map(Vec::len).fold(1usize, usize::saturating_mul).min(MAX_KEYS);
-        let mut combination = Vec::with_capacity(self.current.len());
+        let weight = self.columns.weight.first(doc).unwrap_or(1).saturating_mul(times);
+        let failed = self.columns.failed.first(doc).unwrap_or(false);
+        let mut combination = std::mem::take(&mut self.combination);
         for number in 0..combinations {
             combination.clear();
             let mut rest = number;
@@ -189,12 +201,11 @@ impl SlotTable {
             }
             combination.reverse();
             let slot = self.slot(&combination);
-            let weight = self.columns.weight.first(doc).unwrap_or(1).saturating_mul(times);
-            let failed = self.columns.failed.first(doc).unwrap_or(false);
             for (measure, figure) in self.columns.measures.iter_mut().zip(&mut self.slots[slot as usize]) {
                 measure.add(figure, doc, failed, weight).map_err(trouble)?;
             }
         }
+        self.combination = combination;
         Ok(())
     }
 
@@ -208,13 +219,16 @@ impl SlotTable {
                 }
                 *place
             }
-            Places::ByCodes { last: Some((codes, slot)), .. } if **codes == *combination => *slot,
-            Places::ByCodes { places, last } => {
+            Places::ByCodes { last, last_slot, .. } if *last_slot != NO_SLOT && *last == combination => {
+                *last_slot
+            }
+            Places::ByCodes { places, last, last_slot } => {
                 let slot = match places.get(combination) {
                     Some(slot) => *slot,
                     None => *places.entry(combination.into()).or_insert(next),
                 };
-                *last = Some((combination.into(), slot));
+                combination.clone_into(last);
+                *last_slot = slot;
                 slot
             }
         };

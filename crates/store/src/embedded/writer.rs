@@ -1,7 +1,7 @@
 //! The thread that indexes, and the state it shares with the store.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -205,6 +205,8 @@ impl Shared {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Keeps other processes out as long as it is open.
+    _lock: File,
 }
 
 impl Drop for Writer {
@@ -221,6 +223,7 @@ impl Drop for Writer {
 
 /// Reads the catalogue, opens the newest partition and starts the thread.
 pub(super) fn start(settings: EmbeddedSettings) -> Result<(Arc<Shared>, Writer), StoreError> {
+    let lock = lock_directory(&settings)?;
     let mut catalogue = Catalogue::load(&settings.directory)?;
     remove_strangers(&partitions_directory(&settings), &catalogue)?;
     if catalogue.partitions.last().is_none_or(|last| last.sealed.is_some()) {
@@ -267,10 +270,22 @@ pub(super) fn start(settings: EmbeddedSettings) -> Result<(Arc<Shared>, Writer),
         .name("weir-store-writer".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || run(&shared, open)
+            move || {
+                let _ended = Ended(&shared);
+                run(&shared, open);
+            }
         })
         .map_err(trouble)?;
-    Ok((shared.clone(), Writer { shared, thread: Some(thread) }))
+    Ok((shared.clone(), Writer { shared, thread: Some(thread), _lock: lock }))
+}
+
+/// The lock of the store's directory, which only one process has at a time.
+fn lock_directory(settings: &EmbeddedSettings) -> Result<File, StoreError> {
+    let path = settings.directory.join("lock");
+    let file = File::create(&path).map_err(trouble)?;
+    file.try_lock()
+        .map_err(|error| trouble(format!("{} is in use: {error}", settings.directory.display())))?;
+    Ok(file)
 }
 
 fn partitions_directory(settings: &EmbeddedSettings) -> PathBuf {
@@ -354,6 +369,20 @@ enum Step {
     Commit(Position),
     Seal,
     Stop,
+}
+
+/// Tells waiting callers when the thread ends that nobody stopped: it panicked.
+struct Ended<'s>(&'s Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if !state.stop {
+            state.failure = Some("its thread ended unexpectedly; restart weir".to_owned());
+        }
+        drop(state);
+        self.0.progress.notify_waiters();
+    }
 }
 
 fn run(shared: &Shared, open: Open) {
