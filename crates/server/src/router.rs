@@ -41,7 +41,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// Everything behind the server's address.
-pub(crate) fn router(app: Arc<App>, collector: Collector, admin: Option<Router>) -> Router {
+pub(crate) fn router(app: Arc<App>, collector: Arc<Collector>, admin: Option<Router>) -> Router {
     let mut api = Router::new();
     for (_, path, handler) in routes() {
         api = api.route(path, handler);
@@ -69,7 +69,7 @@ pub(crate) fn router(app: Arc<App>, collector: Collector, admin: Option<Router>)
         .route("/api/openapi.json", get(openapi::document))
         .route("/healthz", get(metrics::healthz))
         .route("/readyz", get(metrics::readyz));
-    let rest = Rest { app: app.clone(), collector: Arc::new(collector) };
+    let rest = Rest { app: app.clone(), collector };
     Router::new()
         .merge(api)
         .merge(figures)
@@ -97,6 +97,9 @@ async fn elsewhere(State(rest): State<Rest>, request: Request) -> Response {
         Found::Nobody if matches!(parts.method, Method::GET | Method::HEAD) => ui::serve(&parts),
         Found::Nobody => {
             Problem::not_found(format!("nothing is served at {:?}", parts.uri.path())).into_response()
+        }
+        Found::OtherMethods(methods) if parts.method == Method::OPTIONS => {
+            collector::preflight(&methods, &parts.headers)
         }
         // Paths of reports are also paths of the page for all we know.
         Found::OtherMethods(_) if parts.method == Method::GET && ui::has(parts.uri.path()) => {
@@ -134,6 +137,7 @@ async fn dress(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<SocketAddr>().copied();
     let shown = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
+    let bare = response.extensions().get::<collector::Bare>().is_some();
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -143,7 +147,9 @@ async fn dress(request: Request, next: Next) -> Response {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        if !bare {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
     }
     if let Some(id) = id {
         tracing::debug!(method = %shown.0, path = shown.1, status = response.status().as_u16(), ?peer, ?id, "answered");

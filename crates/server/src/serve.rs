@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::response::IntoResponse;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -73,10 +75,11 @@ impl Server {
         }
         let stopping = CancellationToken::new();
         let settings = parts.settings.clone();
-        let router = build(parts, address, stopping.clone())?;
+        let (router, collector) = build(parts, address, stopping.clone())?;
         let accepting = Accepting {
             listener,
             router,
+            collector,
             builder: builder(settings.header_timeout),
             places: Arc::new(Semaphore::new(settings.max_connections)),
             stopping: stopping.clone(),
@@ -97,7 +100,11 @@ impl ServerHandle {
     }
 }
 
-fn build(parts: ServerParts, address: SocketAddr, stopping: CancellationToken) -> Result<Router, StartError> {
+fn build(
+    parts: ServerParts,
+    address: SocketAddr,
+    stopping: CancellationToken,
+) -> Result<(Router, Arc<Collector>), StartError> {
     let collector = Collector::new(parts.receivers, parts.settings.collector_bytes)
         .map_err(|conflict| StartError::Receivers(conflict.to_string()))?;
     let mut addresses = parts.addresses;
@@ -117,7 +124,8 @@ fn build(parts: ServerParts, address: SocketAddr, stopping: CancellationToken) -
         requests: Requests::default(),
         stopping,
     };
-    Ok(router(Arc::new(app), collector, parts.admin))
+    let collector = Arc::new(collector);
+    Ok((router(Arc::new(app), collector.clone(), parts.admin), collector))
 }
 
 fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
@@ -141,6 +149,7 @@ fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
 struct Accepting {
     listener: TcpListener,
     router: Router,
+    collector: Arc<Collector>,
     builder: Builder<TokioExecutor>,
     places: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -197,14 +206,27 @@ impl Accepting {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "the connection cannot be made prompt");
         }
-        let router = self.router.clone();
+        let (router, collector) = (self.router.clone(), self.collector.clone());
         let spelling = Spelling::default();
         let stream = Spelled::new(stream, spelling.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(spelling.clone());
-            router.clone().oneshot(request)
+            let is_report = collector.takes(request.method(), request.uri().path());
+            let answering = router.clone().oneshot(request);
+            // A connection that ends drops what answers its request, even before that was polled once. Questions stop with
+            // it, reports do not, so they must be on their way when this returns.
+            let report = if is_report { Ok(tokio::spawn(answering)) } else { Err(answering) };
+            async move {
+                match report {
+                    Ok(task) => task.await.unwrap_or_else(|error| {
+                        tracing::error!(%error, "a report could not be answered");
+                        Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+                    }),
+                    Err(answering) => answering.await,
+                }
+            }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let watched = graceful.watch(connection);

@@ -33,22 +33,31 @@ fn find(path: &str) -> Option<&'static File> {
     FILES.get(found)
 }
 
+/// First segments of the paths of the page's views.
+const VIEWS: &[&str] = &["", "traffic", "health", "connect"];
+
+/// Whether the page itself is the answer where no file is. Beside its views that is what a browser goes to, so that the
+/// page can say that it has no such view; programs that ask for something that is not here must not get HTML.
+fn is_view(path: &str, headers: &HeaderMap) -> bool {
+    let first = path.split('/').nth(1).unwrap_or("");
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let is_asset = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    !is_asset && (VIEWS.contains(&first) || accepted.contains("text/html"))
+}
+
 /// Answers with a file of the page, or with the page itself where the path is one of its views.
 pub(crate) fn serve(parts: &Parts) -> Response {
     let path = parts.uri.path();
-    let is_asset = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    let file = match find(path) {
-        Some(file) => file,
-        // Views of the page have no dot in their last segment; a missing asset must not be answered with HTML.
-        None if is_asset => {
-            return Problem::not_found(format!("nothing is served at {path:?}")).into_response();
+    match find(path) {
+        Some(file) => answer(file, &parts.method, &parts.headers),
+        None if !is_view(path, &parts.headers) => {
+            Problem::not_found(format!("nothing is served at {path:?}")).into_response()
         }
         None => match find("/index.html") {
-            Some(page) => page,
-            None => return stub(),
+            Some(page) => answer(page, &parts.method, &parts.headers),
+            None => stub(),
         },
-    };
-    answer(file, &parts.method, &parts.headers)
+    }
 }
 
 fn answer(file: &'static File, method: &Method, headers: &HeaderMap) -> Response {
@@ -129,6 +138,33 @@ mod tests {
     fn coding(accepted: &'static str) -> Option<&'static str> {
         let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted))]);
         coded(&FILE, &headers).1
+    }
+
+    #[test]
+    fn the_views_are_those_of_the_page() {
+        let routes = include_str!("../../../ui/src/app/router.tsx");
+        let paths = routes.split("path: \"/").skip(1).filter_map(|rest| rest.split(['/', '"']).next());
+        let mut named: Vec<&str> = paths.collect();
+        named.dedup();
+        assert_eq!(named, VIEWS);
+    }
+
+    #[test]
+    fn only_views_and_browsers_get_the_page() {
+        let browser =
+            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/html,*/*;q=0.8"))]);
+        for (path, program, person) in [
+            ("/", true, true),
+            ("/traffic", true, true),
+            ("/traffic/0189", true, true),
+            ("/v1/config", false, true),
+            ("/elsewhere", false, true),
+            ("/assets/a-1.js", false, false),
+            ("/robots.txt", false, false),
+        ] {
+            assert_eq!(is_view(path, &HeaderMap::new()), program, "{path}");
+            assert_eq!(is_view(path, &browser), person, "{path}");
+        }
     }
 
     #[test]

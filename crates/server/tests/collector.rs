@@ -105,8 +105,13 @@ async fn what_was_sent_arrives_even_when_the_sender_has_gone() {
             let body = format!(r#"{{"paths":["/{n}"]}}"#);
             let head = format!("POST /toy HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
             let mut stream = TcpStream::connect(address).unwrap();
-            stream.write_all(head.as_bytes()).unwrap();
-            stream.write_all(body.as_bytes()).unwrap();
+            // In one piece and in two: the server may meet the end before it has looked at anything.
+            if n % 2 == 0 {
+                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            } else {
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(body.as_bytes()).unwrap();
+            }
             // Gone at once.
             drop(stream);
         }
@@ -162,6 +167,21 @@ async fn other_methods_are_told_what_to_use() {
     let answer = fixture.send(fixture.client.delete(fixture.url("/toy"))).await;
     assert_eq!((answer.status, answer.header("allow")), (405, "POST, GET"));
     assert_eq!(fixture.post("/nothing/here", &json!({})).await.status, 404);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_report() {
+    let fixture = Fixture::start().await;
+    let asked = fixture.client.request(reqwest::Method::OPTIONS, fixture.url("/toy"));
+    let asked =
+        asked.header("origin", "https://shop.example").header("access-control-request-headers", "x-token");
+    let allowed = fixture.send(asked.header("access-control-request-method", "POST")).await;
+    assert_eq!((allowed.status, allowed.header("access-control-allow-headers")), (204, "x-token"));
+    assert_eq!(allowed.header("access-control-allow-methods"), "POST, GET");
+    let report = fixture.client.post(fixture.url("/toy")).header("origin", "https://shop.example");
+    let answer = fixture.send(report.body(r#"{"paths":["/a"]}"#)).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "*"));
+    assert_eq!(answer.header("content-security-policy"), "");
 }
 
 #[tokio::test]

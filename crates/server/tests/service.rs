@@ -202,7 +202,7 @@ async fn foreign_names_and_foreign_pages_are_kept_out() {
 #[tokio::test]
 async fn every_answer_is_dressed() {
     let fixture = Fixture::start().await;
-    for path in ["/", "/api/v1/fields", "/nothing.js", "/toy"] {
+    for path in ["/", "/api/v1/fields", "/nothing.js", "/nothing"] {
         let answer = fixture.get(path).await;
         assert!(answer.header("content-security-policy").contains("default-src 'self'"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
@@ -243,6 +243,7 @@ async fn the_page_is_served_for_its_views_and_nothing_else() {
     }
     assert_eq!(fixture.get("/assets/missing-123.js").await.status, 404);
     assert_eq!(fixture.post("/traffic", &json!({})).await.status, 404);
+    assert_eq!(fixture.get("/v1/config").await.status, 404);
 }
 
 #[tokio::test]

@@ -27,7 +27,8 @@ const MAX_INLINE: usize = 64 << 10;
 /// Most content codings on top of each other.
 const MAX_CODINGS: usize = 3;
 
-/// Answers one call. The work goes on when the caller leaves: many senders close right after the last byte.
+/// Answers one call. Runs on a task of its own, see `serve.rs`, so that the work goes on when the caller leaves: many
+/// senders close right after the last byte.
 pub(crate) async fn serve(
     app: Arc<App>,
     room: Arc<Semaphore>,
@@ -50,13 +51,7 @@ pub(crate) async fn serve(
         peer: peer.map_or(Peer::default(), |peer| Peer::new(peer.ip(), Some(peer.port()))),
         parts,
     };
-    match tokio::spawn(report.run(body)).await {
-        Ok(reply) => response(reply, version, spelling.as_ref()),
-        Err(error) => {
-            tracing::error!(%error, path = mount.path, "a collector call failed");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    response(report.run(body).await, version, spelling.as_ref())
 }
 
 struct Report {
@@ -282,10 +277,32 @@ fn codings(headers: &HeaderMap) -> Vec<&str> {
     names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity")).collect()
 }
 
+/// The answer to a browser that asks whether a page of another origin may report here (CORS preflight). It may: reports
+/// carry their own credential, and cookies are no part of them.
+pub(crate) fn preflight(methods: &[&'static str], asked: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    }
+    if let Some(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    response.extensions_mut().insert(Bare);
+    response
+}
+
+/// Marks an answer that is for no page of ours: headers for browsers would only cost its readers time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bare;
+
 /// The answer as it is sent: with its length, and with the connection's fate said out loud, which old senders need.
 fn response(reply: Reply, version: Version, spelling: Option<&Spelling>) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = reply.status;
+    response.extensions_mut().insert(Bare);
     let headers = response.headers_mut();
     let mut spelled = Vec::new();
     for (name, value) in reply.headers {
@@ -297,6 +314,7 @@ fn response(reply: Reply, version: Version, spelling: Option<&Spelling>) -> Resp
             headers.append(name, value);
         }
     }
+    headers.entry(header::ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
     if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
         return response;

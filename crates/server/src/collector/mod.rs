@@ -5,7 +5,7 @@
 mod call;
 mod paths;
 
-pub(crate) use call::serve;
+pub(crate) use call::{Bare, preflight, serve};
 pub(crate) use paths::{Collector, Found};
 
 /// Booked for entries that could not be read.

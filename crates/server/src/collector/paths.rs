@@ -72,6 +72,11 @@ impl Collector {
         Ok(())
     }
 
+    /// Whether a call is for a receiver.
+    pub(crate) fn takes(&self, method: &Method, path: &str) -> bool {
+        matches!(self.find(method, path), Found::Receiver(..))
+    }
+
     /// Finds who answers. A trailing slash makes no difference.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found {
         let path = match path.strip_suffix('/') {

@@ -119,7 +119,8 @@ impl Fixture {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("only {} stored", self.store.status().await.unwrap().exchanges);
+        let stored = self.store.status().await.unwrap().exchanges;
+        panic!("only {stored} of {count} stored; {:?}", self.pipeline.status().ledger);
     }
 
     /// Writes bytes to the server as they are and gives what comes back until the connection is idle or closed.
