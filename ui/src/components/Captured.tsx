@@ -3,8 +3,8 @@ import { pieces, visible } from "../lib/hostile";
 import styles from "./Captured.module.css";
 
 /** Text that came from outside: one text node, with a visible mark for what would be hidden or reorder the line. */
-export const Captured = memo(function Captured({ text, find }: { text: string; /** Words to mark. */ find?: string }) {
-  const parts = pieces(text);
+export const Captured = memo(function Captured({ text, find, lines }: { text: string; /** Words to mark. */ find?: string; /** Tabs and line feeds do what they say. */ lines?: boolean }) {
+  const parts = pieces(text, lines);
   if (parts.length === 1 && !parts[0]!.mark && !find) return <bdi className={styles.text}>{text}</bdi>;
   return (
     <bdi className={styles.text}>

@@ -8,7 +8,7 @@ test.each([
   ["zero\u200bwidth\ufeff", "zero⟨ZWSP⟩width⟨BOM⟩"],
   ["lone \ud800 surrogate", "lone ⟨U+D800⟩ surrogate"],
   ["tag \u{e0041}", "tag ⟨U+E0041⟩"],
-  ["tab\tand\nline", "tab\tand\nline"],
+  ["tab\tand\nline", "tab⟨TAB⟩and⟨LF⟩line"],
   ["carriage\rreturn", "carriage⟨CR⟩return"],
 ])("%j is shown as %j", (text, shown) => {
   expect(visible(text)).toBe(shown);
@@ -19,6 +19,10 @@ test("pieces lose nothing and know their place", () => {
   const found = pieces(text);
   expect(found.map((piece) => piece.at)).toEqual([0, 1, 2, 3, 11, 12]);
   expect(found.filter((piece) => piece.masked)).toHaveLength(1);
+});
+
+test("where lines are shown as lines, tabs and line feeds are themselves", () => {
+  expect(pieces("tab\tand\nline", true)).toHaveLength(1);
 });
 
 test("cells of a table cannot run in a spreadsheet", () => {

@@ -32,7 +32,7 @@ export function TextView({ text, find, hit, onHits, label }: { text: string; fin
           return (
             <div key={item.key} className={isTarget ? `${styles.row} ${styles.hit}` : styles.row} style={{ transform: `translateY(${item.start}px)` }}>
               <span className={styles.line} aria-hidden="true">{row.line || ""}</span>
-              <Captured text={text.slice(row.start, row.end)} find={find} />
+              <Captured text={text.slice(row.start, row.end)} find={find} lines />
             </div>
           );
         })}

@@ -43,12 +43,12 @@ function replace(text: string, place: Place, by: string): { result: string; care
 export function suggestFields(text: string, place: Place & { kind: "field" }, fields: Fields | undefined, history: string[]): Suggestion[] {
   const typed = place.typed.toLowerCase();
   const rank = (field: Field) => {
-    const names = [...field.aliases, field.name];
-    if (names.some((name) => name.startsWith(typed))) return 0;
-    return names.some((name) => name.includes(typed)) ? 1 : field.about.toLowerCase().includes(typed) ? 2 : 3;
+    if (field.aliases.some((name) => name.startsWith(typed))) return 0;
+    if (field.name.startsWith(typed)) return 1;
+    return [...field.aliases, field.name].some((name) => name.includes(typed)) ? 2 : field.about.toLowerCase().includes(typed) ? 3 : 4;
   };
   const found = (fields?.fields ?? [])
-    .filter((field) => rank(field) < (typed.length > 2 ? 3 : 2))
+    .filter((field) => rank(field) < (typed.length > 2 ? 4 : 3))
     .sort((a, b) => rank(a) - rank(b))
     .map((field): Suggestion => {
       const name = field.aliases[0] ?? field.name;
