@@ -5,7 +5,8 @@ use rusqlite::{Connection, Transaction};
 use crate::StateError;
 
 /// Steps in order; a file's `user_version` is the number of steps it has seen. Steps are never changed, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE record (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         collection TEXT NOT NULL,
@@ -33,7 +34,10 @@ const STEPS: &[&str] = &["
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE version (version INTEGER NOT NULL);
     INSERT INTO version VALUES (1);
-"];
+",
+    // Tells readers that keep what they read which records have changed.
+    "ALTER TABLE record ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Brings the file up to date in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
@@ -65,12 +69,13 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         let transaction = connection.transaction().unwrap();
-        run(&transaction, &[STEPS[0], "CREATE TABLE more (a)"]).unwrap();
+        let longer: Vec<&str> = STEPS.iter().copied().chain(["CREATE TABLE more (a)"]).collect();
+        run(&transaction, &longer).unwrap();
         transaction.commit().unwrap();
         let error = migrate(&mut connection).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the state file was written by a newer program (format 2, known up to 1)"
-        );
+        let (found, known) = (STEPS.len() + 1, STEPS.len());
+        let expected =
+            format!("the state file was written by a newer program (format {found}, known up to {known})");
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -86,6 +86,30 @@ impl<'a> Reader<'a> {
         Ok(self.list(collection, 0, usize::MAX)?.records)
     }
 
+    /// Sequence and revision of every record of a collection, oldest first. A revision is new with every change and never
+    /// used again, not even after a change that was undone.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn revisions(&self, collection: &str) -> Result<Vec<(i64, i64)>, StateError> {
+        let sql = "SELECT sequence, revision FROM record WHERE collection = ?1 ORDER BY sequence";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let rows = statement.query_map([collection], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The record with this sequence.
+    ///
+    /// # Errors
+    /// Those of the database, or [`StateError::Damaged`].
+    pub fn at(&self, collection: &str, sequence: i64) -> Result<Option<Stored>, StateError> {
+        self.one(
+            "SELECT id, sequence, body FROM record WHERE sequence = ?1 AND collection = ?2",
+            params![sequence, collection],
+            collection,
+        )
+    }
+
     /// How many records a collection has.
     ///
     /// # Errors
@@ -167,15 +191,15 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`StateError::Taken`] when another record has one of its unique names.
     pub fn put(&self, collection: &str, record: &Record) -> Result<i64, StateError> {
-        let sql = "INSERT INTO record (collection, id, body) VALUES (?1, ?2, ?3)
-             ON CONFLICT (collection, id) DO UPDATE SET body = excluded.body RETURNING sequence";
-        let sequence: i64 = self
-            .reader
-            .transaction
-            .prepare_cached(sql)?
-            .query_row(params![collection, record.id.to_string(), record.body.to_string()], |row| {
-                row.get(0)
-            })?;
+        let sql = "INSERT INTO record (collection, id, body, revision) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (collection, id)
+             DO UPDATE SET body = excluded.body, revision = excluded.revision RETURNING sequence";
+        // 64 random bits: new even where a change before this one was undone.
+        let revision = Uuid::new_v4().as_u64_pair().0.cast_signed();
+        let sequence: i64 = self.reader.transaction.prepare_cached(sql)?.query_row(
+            params![collection, record.id.to_string(), record.body.to_string(), revision],
+            |row| row.get(0),
+        )?;
         self.execute("DELETE FROM unique_name WHERE sequence = ?1", [sequence])?;
         self.execute("DELETE FROM index_name WHERE sequence = ?1", [sequence])?;
         for (name, value) in &record.unique {

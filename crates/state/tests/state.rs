@@ -70,6 +70,24 @@ fn pages_follow_each_other_in_the_order_of_creation() {
 }
 
 #[test]
+fn revisions_tell_what_has_changed() {
+    both(|state| {
+        let revisions = || state.read(|reader| reader.revisions("things")).unwrap();
+        let first = put(state, 1, "a").unwrap();
+        put(state, 2, "b").unwrap();
+        let before = revisions();
+        put(state, 1, "c").unwrap();
+        let after = revisions();
+        assert_eq!(before[1], after[1]);
+        assert_eq!((before[0].0, after[0].0), (first, first));
+        assert_ne!(before[0].1, after[0].1);
+        let at = state.read(|reader| reader.at("things", first)).unwrap().unwrap();
+        assert_eq!(at.body, json!({"name": "c"}));
+        assert_eq!(state.read(|reader| reader.at("others", first)).unwrap(), None);
+    });
+}
+
+#[test]
 fn unique_names_are_kept_and_given_back() {
     both(|state| {
         put(state, 1, "a").unwrap();
@@ -133,7 +151,7 @@ fn a_crash_at_any_byte_loses_only_the_end() {
     let main = std::fs::read(&file).unwrap();
     let log = std::fs::read(folder.path().join("state.sqlite-wal")).unwrap();
     let mut counts = std::collections::BTreeSet::new();
-    for cut in (0..=log.len()).step_by(997).chain([log.len()]) {
+    for cut in (0..=log.len()).step_by(1_999).chain([log.len()]) {
         let crashed = tempfile::tempdir().unwrap();
         let copy = crashed.path().join("state.sqlite");
         std::fs::write(&copy, &main).unwrap();

@@ -111,7 +111,8 @@ fn modern(fault: Fault) -> (StatusCode, Value) {
         Fault::MissingParent { field, entity, key } => {
             let message =
                 format!("the foreign key '{{{key}}}' does not reference an existing '{entity}' entity.");
-            let fields = json!({field: {"id": key}});
+            let (name, value) = key.split_once('=').unwrap_or(("id", key.as_str()));
+            let fields = json!({field: {name: value.trim_matches('"')}});
             coded(StatusCode::BAD_REQUEST, 4, "foreign key violation", message, fields)
         }
         Fault::Referenced { by, entity } => {

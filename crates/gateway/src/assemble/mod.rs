@@ -18,7 +18,8 @@ use weir_state::Reader;
 
 use self::chains::{Place, Scoped, chain};
 use self::rows::{
-    ApiRow, ConsumerRow, KeyRow, PluginRow, RouteRow, Row, ServiceRow, TargetRow, UpstreamRow, rows,
+    ApiRow, ConsumerRow, KeyRow, PluginRow, Reference, RouteRow, Row, Rows, ServiceRow, TargetRow,
+    UpstreamRow,
 };
 use crate::entities::{Fault, Spelling, WHOLE};
 use crate::plugins::{Configured, Directory, PluginRegistry};
@@ -47,17 +48,43 @@ pub struct Assembled {
     pub exporters: Vec<ExporterPlugin>,
 }
 
-/// Builds snapshots; remembers what exporters wish to capture, since asking builds them.
+/// Builds snapshots, from what it remembers and what has changed since.
 #[derive(Debug)]
 pub struct Assembler {
     registry: PluginRegistry,
+    services: Rows<ServiceRow>,
+    routes: Rows<RouteRow>,
+    apis: Rows<ApiRow>,
+    consumers: Rows<ConsumerRow>,
+    keys: Rows<KeyRow>,
+    upstreams: Rows<UpstreamRow>,
+    targets: Rows<TargetRow>,
+    plugins: Rows<PluginRow>,
+    /// What exporters wish to capture, by plugin id; asking builds them.
     wishes: Mutex<HashMap<String, (Value, CaptureWish)>>,
+    /// The router and what it was built from.
+    router: Mutex<Option<(RoutedBy, Arc<KongRouter>)>>,
 }
+
+/// What a router depends on: strict paths, and the revisions of services, routes and APIs.
+type RoutedBy = (bool, Vec<(i64, i64)>);
 
 impl Assembler {
     /// An assembler that knows these plugins.
     pub fn new(registry: PluginRegistry) -> Self {
-        Self { registry, wishes: Mutex::default() }
+        Self {
+            registry,
+            services: Rows::of("services"),
+            routes: Rows::of("routes"),
+            apis: Rows::of("apis"),
+            consumers: Rows::of("consumers"),
+            keys: Rows::of("keyauth_credentials"),
+            upstreams: Rows::of("upstreams"),
+            targets: Rows::of("targets"),
+            plugins: Rows::of("plugins"),
+            wishes: Mutex::default(),
+            router: Mutex::default(),
+        }
     }
 
     /// Builds what the stored entities say.
@@ -65,18 +92,19 @@ impl Assembler {
     /// # Errors
     /// [`Fault::Invalid`] for what passed the checks of single entities but cannot be served.
     pub fn assemble(&self, reader: &Reader<'_>, strict_paths: bool) -> Result<Assembled, Fault> {
-        let directory = Arc::new(directory(reader)?);
-        let (plugins, exporters) = self.plugins(reader, &directory)?;
-        let upstreams = upstreams(reader)?;
+        let directory = Arc::new(self.directory(reader)?);
+        let (plugins, exporters) = self.configured(reader, &directory)?;
+        let upstreams = self.upstreams(reader)?;
         let mut parts = Parts { plugins, upstreams, strict_paths, ..Parts::default() };
-        parts.add_services(&rows(reader, "services")?);
-        let routes = rows::<RouteRow>(reader, "routes")?;
-        let apis = rows::<ApiRow>(reader, "apis")?;
+        let services = self.services.load(reader)?;
+        let routes = self.routes.load(reader)?;
+        let apis = self.apis.load(reader)?;
+        parts.add_services(&services);
         routes.iter().for_each(|row| parts.add_route(row));
         apis.iter().for_each(|row| parts.add_api(row));
+        let revisions = revisions(&services).chain(revisions(&routes)).chain(revisions(&apis)).collect();
         let no_match = no_match(routes.is_empty(), &apis);
-        let router = KongRouter::new(&parts.conditions, no_match)
-            .map_err(|message| Fault::Invalid(vec![Problem { key: WHOLE.to_owned(), message }]))?;
+        let router = self.router((strict_paths, revisions), &parts.conditions, no_match)?;
         let snapshot = Snapshot {
             version: reader.version()?,
             services: parts.services,
@@ -87,7 +115,27 @@ impl Assembler {
         Ok(Assembled { snapshot, exporters })
     }
 
-    fn plugins(
+    /// The router for these conditions, the last one if nothing it depends on has changed.
+    fn router(
+        &self,
+        routed_by: RoutedBy,
+        conditions: &[Conditions],
+        no_match: NoMatch,
+    ) -> Result<Arc<KongRouter>, Fault> {
+        let mut last = self.router.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((same, router)) = &*last
+            && *same == routed_by
+        {
+            return Ok(router.clone());
+        }
+        let router = KongRouter::new(conditions, no_match)
+            .map_err(|message| Fault::Invalid(vec![Problem { key: WHOLE.to_owned(), message }]))?;
+        let router = Arc::new(router);
+        *last = Some((routed_by, router.clone()));
+        Ok(router)
+    }
+
+    fn configured(
         &self,
         reader: &Reader<'_>,
         directory: &Arc<Directory>,
@@ -95,7 +143,7 @@ impl Assembler {
         let mut scoped = Vec::new();
         let mut exporters = Vec::new();
         let mut problems = Vec::new();
-        for Row { value: row, .. } in rows::<PluginRow>(reader, "plugins")? {
+        for Row { value: row, .. } in self.plugins.load(reader)? {
             if !row.enabled {
                 continue;
             }
@@ -113,17 +161,18 @@ impl Assembler {
                 }
             };
             if let Some(kind) = self.registry.exporter(&row.name) {
-                let (name, config) = (row.name.as_str().into(), row.config);
+                let (name, config) = (row.name.as_str().into(), row.config.clone());
                 exporters.push(ExporterPlugin { id, kind: kind.name, name, config });
             }
-            let reference = |reference: Option<rows::Reference>| reference.map(|reference| reference.id);
+            let reference =
+                |reference: &Option<Reference>| reference.as_ref().map(|reference| reference.id.clone());
             scoped.push(Scoped {
                 priority: self.registry.priority(&row.name),
-                name: row.name,
-                service: reference(row.service),
-                route: reference(row.route),
-                consumer: reference(row.consumer),
-                api: reference(row.api),
+                name: row.name.clone(),
+                service: reference(&row.service),
+                route: reference(&row.route),
+                consumer: reference(&row.consumer),
+                api: reference(&row.api),
                 plugin,
             });
         }
@@ -145,39 +194,46 @@ impl Assembler {
         wishes.insert(row.id.clone(), (row.config.clone(), wish));
         Ok(wish)
     }
-}
 
-fn directory(reader: &Reader<'_>) -> Result<Directory, Fault> {
-    let mut directory = Directory::default();
-    let shared = |text: Option<String>| text.map(Arc::from);
-    for Row { value: row, .. } in rows::<ConsumerRow>(reader, "consumers")? {
-        directory.add_consumer(row.id.into(), shared(row.username), shared(row.custom_id));
-    }
-    for Row { value: row, .. } in rows::<KeyRow>(reader, "keyauth_credentials")? {
-        let created = Timestamp::from_millis(row.created_at);
-        let lives = row.ttl.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
-        let ends_at = lives.map(|seconds| created + Duration::from_secs(seconds));
-        if !directory.add_key(row.id.as_str().into(), &row.key, &row.consumer.id, ends_at) {
-            tracing::warn!(credential = %row.id, "a key without consumer is left out");
+    fn directory(&self, reader: &Reader<'_>) -> Result<Directory, Fault> {
+        let mut directory = Directory::default();
+        let shared = |text: &Option<String>| text.as_deref().map(Arc::from);
+        for Row { value: row, .. } in self.consumers.load(reader)? {
+            directory.add_consumer(row.id.as_str().into(), shared(&row.username), shared(&row.custom_id));
         }
+        for Row { value: row, .. } in self.keys.load(reader)? {
+            let created = Timestamp::from_millis(row.created_at);
+            let lives =
+                row.ttl.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+            let ends_at = lives.map(|seconds| created + Duration::from_secs(seconds));
+            if !directory.add_key(row.id.as_str().into(), &row.key, &row.consumer.id, ends_at) {
+                tracing::warn!(credential = %row.id, "a key without consumer is left out");
+            }
+        }
+        Ok(directory)
     }
-    Ok(directory)
+
+    fn upstreams(&self, reader: &Reader<'_>) -> Result<HashMap<String, Arc<Upstream>>, Fault> {
+        let mut targets: HashMap<&str, Vec<Target>> = HashMap::new();
+        let rows = self.targets.load(reader)?;
+        for Row { value: row, .. } in &rows {
+            // Targets are stored with their port.
+            let Some((host, port)) = row.target.rsplit_once(':') else { continue };
+            let Ok(port) = port.parse() else { continue };
+            let target = Target { host: host.into(), port, weight: row.weight };
+            targets.entry(&row.upstream.id).or_default().push(target);
+        }
+        let upstream = |Row { value: row, .. }: Row<UpstreamRow>| {
+            let targets = targets.remove(row.id.as_str()).unwrap_or_default();
+            let host_header = row.host_header.as_deref().map(Arc::from);
+            (row.name.clone(), Arc::new(Upstream::new(targets, host_header)))
+        };
+        Ok(self.upstreams.load(reader)?.into_iter().map(upstream).collect())
+    }
 }
 
-fn upstreams(reader: &Reader<'_>) -> Result<HashMap<String, Arc<Upstream>>, Fault> {
-    let mut targets: HashMap<String, Vec<Target>> = HashMap::new();
-    for Row { value: row, .. } in rows::<TargetRow>(reader, "targets")? {
-        // Targets are stored with their port.
-        let Some((host, port)) = row.target.rsplit_once(':') else { continue };
-        let Ok(port) = port.parse() else { continue };
-        let target = Target { host: host.into(), port, weight: row.weight };
-        targets.entry(row.upstream.id).or_default().push(target);
-    }
-    let upstream = |Row { value: row, .. }: Row<UpstreamRow>| {
-        let targets = targets.remove(&row.id).unwrap_or_default();
-        (row.name, Arc::new(Upstream::new(targets, row.host_header.map(Arc::from))))
-    };
-    Ok(rows::<UpstreamRow>(reader, "upstreams")?.into_iter().map(upstream).collect())
+fn revisions<T>(rows: &[Row<T>]) -> impl Iterator<Item = (i64, i64)> {
+    rows.iter().map(|row| (row.sequence, row.revision))
 }
 
 /// A snapshot in the making.
@@ -219,7 +275,7 @@ impl Parts {
         }
     }
 
-    fn add_route(&mut self, Row { sequence, value: row }: &Row<RouteRow>) {
+    fn add_route(&mut self, Row { sequence, value: row, .. }: &Row<RouteRow>) {
         let is_http = row.protocols.iter().any(|name| protocol(name).is_some() || name.starts_with("ws"));
         let service = row.service.as_ref().map(|service| service.id.as_str());
         if !is_http || service.is_some_and(|id| self.unserved.iter().any(|unserved| unserved == id)) {
@@ -257,7 +313,7 @@ impl Parts {
     }
 
     /// An API is a route and its service in one.
-    fn add_api(&mut self, Row { sequence, value: row }: &Row<ApiRow>) {
+    fn add_api(&mut self, Row { sequence, value: row, .. }: &Row<ApiRow>) {
         let Some(service) = self.api_service(row) else { return };
         let route = self.routes.len();
         self.routes.push(Route {

@@ -1,6 +1,7 @@
 //! Stored bodies as typed values: what the snapshot needs of them, and nothing more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +20,8 @@ pub(super) struct Reference {
 #[derive(Debug)]
 pub(super) struct Row<T> {
     pub(super) sequence: i64,
-    pub(super) value: T,
+    pub(super) revision: i64,
+    pub(super) value: Arc<T>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,16 +122,46 @@ pub(super) struct PluginRow {
     pub(super) api: Option<Reference>,
 }
 
-/// All entities of a collection.
-pub(super) fn rows<T: DeserializeOwned>(reader: &Reader<'_>, collection: &str) -> Result<Vec<Row<T>>, Fault> {
-    let row = |stored: weir_state::Stored| {
-        let damaged = |error: serde_json::Error| StateError::Damaged {
-            collection: collection.to_owned(),
+/// The entities of a collection as they were last read: only what has changed is read again.
+#[derive(Debug)]
+pub(super) struct Rows<T> {
+    collection: &'static str,
+    /// By sequence, with the revision that was read.
+    read: Mutex<HashMap<i64, (i64, Arc<T>)>>,
+}
+
+impl<T: DeserializeOwned> Rows<T> {
+    pub(super) fn of(collection: &'static str) -> Self {
+        Self { collection, read: Mutex::default() }
+    }
+
+    /// All entities, oldest first.
+    pub(super) fn load(&self, reader: &Reader<'_>) -> Result<Vec<Row<T>>, Fault> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = Vec::new();
+        let mut kept = HashMap::new();
+        for (sequence, revision) in reader.revisions(self.collection)? {
+            let value = match read.get(&sequence) {
+                Some((known, value)) if *known == revision => value.clone(),
+                _ => match self.value(reader, sequence)? {
+                    Some(value) => Arc::new(value),
+                    None => continue,
+                },
+            };
+            kept.insert(sequence, (revision, value.clone()));
+            rows.push(Row { sequence, revision, value });
+        }
+        *read = kept;
+        Ok(rows)
+    }
+
+    fn value(&self, reader: &Reader<'_>, sequence: i64) -> Result<Option<T>, StateError> {
+        let Some(stored) = reader.at(self.collection, sequence)? else { return Ok(None) };
+        let value = serde_json::from_value(stored.body).map_err(|error| StateError::Damaged {
+            collection: self.collection.to_owned(),
             id: stored.id.to_string(),
             cause: error.to_string(),
-        };
-        let value = serde_json::from_value(stored.body).map_err(damaged)?;
-        Ok(Row { sequence: stored.sequence, value })
-    };
-    reader.all(collection)?.into_iter().map(row).collect()
+        })?;
+        Ok(Some(value))
+    }
 }

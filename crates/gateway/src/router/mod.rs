@@ -11,6 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
@@ -196,6 +197,16 @@ fn lower_case(host: &str) -> Cow<'_, str> {
         Cow::Owned(host.to_ascii_lowercase())
     } else {
         Cow::Borrowed(host)
+    }
+}
+
+impl Router for Arc<KongRouter> {
+    fn find<'a>(&self, head: &RequestHead<'a>) -> Option<Match<'a>> {
+        (**self).find(head)
+    }
+
+    fn no_match(&self, head: &RequestHead<'_>) -> Answer {
+        (**self).no_match(head)
     }
 }
 
