@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo with the project's build folder and linker.
+# cargo with the build folder of the project.
 source "$(dirname "$0")/env.sh"
 need cargo "install Rust with rustup"
 exec cargo "$@"

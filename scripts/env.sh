@@ -4,19 +4,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # In CI the checkout is thrown away after the run; what was built is not.
 if [[ -n "${CI:-}" && -z "${CARGO_TARGET_DIR:-}" ]]; then
-  export CARGO_TARGET_DIR="${XDG_CACHE_HOME:-$HOME/.cache}/weir/target"
+  export CARGO_TARGET_DIR="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/weir/target"
 fi
 TARGET="${CARGO_TARGET_DIR:-target}"
-
-# Linking is half of an incremental build; a fast linker is used when there is one. The build works without.
-if [[ -z "${RUSTFLAGS:-}" ]]; then
-  for linker in mold lld; do
-    if command -v "$linker" >/dev/null || command -v "ld.$linker" >/dev/null; then
-      export RUSTFLAGS="-C link-arg=-fuse-ld=$linker"
-      break
-    fi
-  done
-fi
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
