@@ -211,3 +211,77 @@ async fn an_unusable_directory_is_named() {
     first.shutdown(Duration::ZERO).await;
     open(settings(directory.path())).unwrap();
 }
+
+/// Drops calls to `/drop`, fails on calls to `/fail`.
+struct Picky;
+
+impl processors::Processor for Picky {
+    fn name(&self) -> &'static str {
+        "picky"
+    }
+
+    fn process(&self, exchange: &mut weir_model::Exchange) -> processors::Verdict {
+        assert!(exchange.request.path != "/fail", "on purpose");
+        match exchange.request.path.as_str() {
+            "/drop" => processors::Verdict::Drop(reason::SAMPLED),
+            _ => processors::Verdict::Keep,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_processors_leave_out_is_counted_and_not_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let processors = Processors::new(vec![Box::new(Picky)]);
+    let clock = std::sync::Arc::new(weir_kit::SystemClock);
+    let pipeline = Pipeline::open(settings(directory.path()), processors, clock).unwrap();
+    // More than are processed on the caller's thread.
+    let mut batch = exchanges(100, 1);
+    batch[3].request.path = "/drop".to_owned();
+    batch[70].request.path = "/fail".to_owned();
+    let mut live = pipeline.tap().subscribe(|_| true);
+    let receipt = pipeline.intake().submit("har", batch).await.unwrap();
+    assert_eq!(receipt, Receipt { saved: 98, dropped: 2 });
+    assert_eq!(live.next().await.0.len(), 98);
+    let source = pipeline.ledger().snapshot().sources.remove(0);
+    assert_eq!((source.offered, source.accepted, source.held), (100, 98, 0));
+    assert_eq!((source.dropped[reason::SAMPLED], source.dropped[reason::PROCESSOR_FAILED]), (1, 1));
+
+    let mut batch = exchanges(1, 2);
+    batch[0].request.path = "/drop".to_owned();
+    assert_eq!(pipeline.intake().submit("har", batch).await, Ok(Receipt { saved: 0, dropped: 1 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_the_patient_are_refused_and_the_others_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut cramped = settings(directory.path());
+    cramped.journal.max_bytes = 100_000;
+    let pipeline = open(cramped).unwrap();
+    let sink = Default::default();
+    // A store that takes everything and makes nothing durable.
+    let store = StoreProbe::new(&sink, usize::MAX, always(Mood::Take));
+    pipeline.targets().add(spec("store", store)).await.unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    while refused < 3 {
+        match pipeline.intake().submit("har", exchanges(20, taken)).await {
+            Ok(receipt) => taken += receipt.saved as u64,
+            Err(no_room) => {
+                assert_eq!(no_room, NoRoom::Full);
+                refused += 1;
+            }
+        }
+        assert!(taken < 10_000, "the journal takes without end");
+        // The writer looks at its room after each group.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    pipeline.intake().offer("gateway", exchanges(7, 1));
+    let sources = pipeline.ledger().snapshot().sources;
+    assert_eq!((sources[0].name.as_str(), sources[0].dropped[reason::INTAKE_FULL]), ("gateway", 7));
+    assert_eq!((sources[1].accepted, sources[1].dropped[reason::INTAKE_FULL]), (taken, 60));
+    assert!(pipeline.status().journal.full);
+    eventually("the store has been handed all", || account(&pipeline, "store").delivered == taken).await;
+    // The shutdown makes it durable, and after it there is room again.
+    pipeline.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(sink.durable().len() as u64, taken);
+}

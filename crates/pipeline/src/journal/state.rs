@@ -179,10 +179,23 @@ impl State {
         wake
     }
 
-    /// Takes all that is queued, to be written as one group.
+    /// Takes what is written as one group: all that is queued, unless that is more than a buffer should hold.
     pub(super) fn take_group(&mut self) -> VecDeque<Pending> {
-        self.queued = Queued::default();
-        std::mem::take(&mut self.queue)
+        let mut bytes = 0;
+        let fits = |pending: &&Pending| {
+            let room = bytes < MAX_GROUP_BYTES;
+            bytes += pending.records.len();
+            room
+        };
+        let count = self.queue.iter().take_while(fits).count();
+        let rest = self.queue.split_off(count);
+        let group = std::mem::replace(&mut self.queue, rest);
+        if self.queue.is_empty() {
+            self.queued = Queued::default();
+        } else {
+            self.queued.bytes -= group.iter().map(|pending| pending.records.len()).sum::<usize>();
+        }
+        group
     }
 
     /// What to do about the oldest segment. A drop moves the readers past it.
@@ -235,6 +248,9 @@ impl State {
         self.tail.forget_before(read);
     }
 }
+
+/// Bytes after which a group takes no further frame.
+const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
 
 /// The longest the writer sleeps.
 pub(super) const TIDY_INTERVAL: Duration = Duration::from_secs(1);
@@ -295,6 +311,25 @@ mod tests {
         stuck.cursors.insert("store".into(), cursor(20, 2, true));
         assert!(matches!(stuck.retire(100), Retire::Full));
         assert!(matches!(stuck.retire(150), Retire::Nothing));
+    }
+
+    #[test]
+    fn a_large_queue_is_written_in_several_groups() {
+        let mut state = state(1);
+        let frame = |bytes| Pending {
+            source: String::new(),
+            entries: Vec::new(),
+            records: vec![0; bytes],
+            receipt: None,
+        };
+        for bytes in [MAX_GROUP_BYTES - 1, 10, 20, 30] {
+            state.enqueue(frame(bytes), 1);
+        }
+        assert_eq!(state.take_group().len(), 2);
+        assert_eq!((state.queued.bytes, state.queued.first.is_some()), (50, true));
+        assert_eq!(state.take_group().len(), 2);
+        assert_eq!((state.queued.bytes, state.queued.first), (0, None));
+        assert!(state.take_group().is_empty());
     }
 
     #[test]

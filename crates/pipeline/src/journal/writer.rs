@@ -187,7 +187,7 @@ impl Drop for Farewell {
         let (group, skips) = {
             let mut state = self.0.state();
             (state.refusing, state.closing) = (true, true);
-            (state.take_group(), std::mem::take(&mut state.skips))
+            (std::mem::take(&mut state.queue), std::mem::take(&mut state.skips))
         };
         drop(skips);
         if !group.is_empty() {
