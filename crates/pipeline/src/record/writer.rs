@@ -280,6 +280,15 @@ impl<'a> Writer<'a> {
     }
 
     fn named(&mut self, side: Side, part: u8, name: &str, value: &[u8]) -> &mut Self {
+        let whole = 1 + name.len() + value.len();
+        if let (Ok(whole @ 0..0x80), Ok(length)) = (u8::try_from(whole), u8::try_from(name.len())) {
+            // The usual header: both lengths take one byte.
+            self.out.reserve(2 + usize::from(whole));
+            self.out.extend_from_slice(&[side.tag(part), whole, length]);
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(value);
+            return self;
+        }
         let mut length = [0; MAX_LENGTH_BYTES];
         let used = write_length(name.len(), &mut length);
         self.section(side.tag(part), &[&length[..used], name.as_bytes(), value])
@@ -298,6 +307,9 @@ impl<'a> Writer<'a> {
     }
 
     fn head(&mut self, tag: u8, length: usize) {
+        if let Ok(length @ 0..0x80) = u8::try_from(length) {
+            return self.out.extend_from_slice(&[tag, length]);
+        }
         let mut head = [tag; 1 + MAX_LENGTH_BYTES];
         let used = write_length(length, &mut head[1..]);
         self.out.extend_from_slice(&head[..=used]);
