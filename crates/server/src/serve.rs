@@ -134,7 +134,7 @@ fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_buf_size(MAX_HEAD.max(8 << 10))
+        .max_buf_size(MAX_HEAD)
         .max_headers(MAX_FIELDS);
     builder
         .http2()

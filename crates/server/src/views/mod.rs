@@ -16,7 +16,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
-/// A size as JSON numbers hold it exactly.
+/// A text that is there only when it says something.
 pub(crate) fn text_or_none(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
