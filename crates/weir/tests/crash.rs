@@ -1,5 +1,7 @@
 //! The crash drill: weir is killed at random instants under load; what it had acknowledged is there, exactly once.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The demonstration against a fresh weir: every call gets its planned answer, every call is kept, no secret is.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `weir import` and `weir export` against a running weir.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! What a newcomer does first: start, send a call through the gateway, find it, send it on to another system.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -2,6 +2,8 @@
 //!
 //! `WEIR_TEST_OVERLOAD_SECONDS` sets the length of the storm (20 by default, 120 for the full drill).
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! The settings file and `weir check`.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::run;

@@ -1,6 +1,8 @@
 //! What a compiler does not check: which crate may use which, that documents tell the truth, that nothing in the repository
 //! belongs to one machine only.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
