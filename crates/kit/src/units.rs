@@ -19,6 +19,9 @@ const SIZES: &[(&str, f64)] = &[
 
 /// Reads a duration with its unit (`us ms s m h d w`); a bare `0` needs none.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
+    }
     let seconds = quantity(text, DURATIONS)
         .ok_or_else(|| format!("{text:?} is not a duration; write it with a unit, such as 500ms or 2s"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is out of range"))
@@ -67,7 +70,8 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [("500ms", 500), ("1.5s", 1_500), ("2 m", 120_000), ("1H", 3_600_000)] {
+        for (text, millis) in [("0", 0), ("500ms", 500), ("1.5s", 1_500), ("2 m", 120_000), ("1H", 3_600_000)]
+        {
             assert_eq!(duration(text).unwrap(), Duration::from_millis(millis), "{text}");
         }
         for text in ["", "5", "fast", "-1s", "1 parsec", "99999999999999999999w"] {

@@ -88,7 +88,7 @@ static SERVER: &[FieldSpec] = &[
         ..FieldSpec::new(
             "token",
             Text,
-            "token that API callers must show; needed to listen beyond this machine",
+            "token that API callers must show; set it before listening beyond this machine",
         )
     },
     key("max_connections", COUNT, "1000", "open connections"),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -43,14 +43,19 @@ pub async fn start(
     pipeline: &Arc<Pipeline>,
     targets: Reconciler,
 ) -> Result<RunningGateway> {
+    // Routes and targets are in place before the first connection is accepted.
     let snapshots = SnapshotHandle::new(Snapshot::empty());
+    let counter = Arc::new(OnceLock::new());
+    let admin = open_admin(settings, snapshots.clone(), counter.clone())?;
+    let mut plugins = admin.exporters();
+    let configured_now = plugins.borrow_and_update().clone();
+    targets.apply(&configured(&configured_now)).await;
+
     let sink = sink(pipeline.intake().clone(), settings.gateway.project.as_str().into());
     let proxy = proxy_settings(settings)?;
-    let handle = Gateway::start(proxy, snapshots.clone(), sink).context("the gateway did not start")?;
-    let admin = open_admin(settings, snapshots, handle.counter())?;
+    let handle = Gateway::start(proxy, snapshots, sink).context("the gateway did not start")?;
+    counter.get_or_init(|| handle.counter());
 
-    let mut plugins = admin.exporters();
-    targets.apply(&configured(&plugins.borrow_and_update().clone())).await;
     let reconciling = tokio::spawn(async move {
         while plugins.changed().await.is_ok() {
             let current = plugins.borrow_and_update().clone();
@@ -186,7 +191,11 @@ fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn open_admin(settings: &Settings, snapshots: SnapshotHandle, counter: GatewayCounter) -> Result<Admin> {
+fn open_admin(
+    settings: &Settings,
+    snapshots: SnapshotHandle,
+    counter: Arc<OnceLock<GatewayCounter>>,
+) -> Result<Admin> {
     let declarative = settings.gateway.declarative_config.as_deref();
     let state = match declarative {
         Some(_) => State::in_memory(),
@@ -194,7 +203,7 @@ fn open_admin(settings: &Settings, snapshots: SnapshotHandle, counter: GatewayCo
     }
     .context("the configuration cannot be opened")?;
     let traffic = move || {
-        let counts = counter.counts();
+        let counts = counter.get().map(GatewayCounter::counts).unwrap_or_default();
         Traffic {
             active: counts.connections_active,
             accepted: counts.connections_accepted,
