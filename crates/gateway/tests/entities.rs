@@ -4,9 +4,14 @@
 
 mod admin_support;
 
-use admin_support::{Running, answer, multipart};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use admin_support::{Discard, EXPORTERS, Running, answer, multipart};
 use serde_json::{Value, json};
 use weir_gateway::entities::{ENTITIES, Entity};
+use weir_kit::ConfigError;
+use weir_pipeline::{Built, CaptureWish, ExporterKind, QueueSettings};
+use weir_state::State;
 
 /// The members of an example, for an entity whose parent has this id. Every entity has one.
 fn example(entity: &Entity, number: usize, parent: &str) -> Vec<(String, String)> {
@@ -219,4 +224,86 @@ async fn changes_reach_the_snapshot_and_the_exporters() {
     assert!(exporters.has_changed().unwrap());
     assert!(exporters.borrow_and_update().is_empty());
     assert!(running.snapshot.load().global.slots().is_empty());
+}
+
+/// Accepts its settings when they are checked and not when they are to be used.
+fn build_once(_config: Value) -> Result<Built, ConfigError> {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    match ASKED.fetch_add(1, Ordering::SeqCst) {
+        0 => Ok(Built {
+            exporter: Box::new(Discard),
+            queue: QueueSettings::default(),
+            capture: CaptureWish::default(),
+        }),
+        _ => Err(ConfigError::one("", "changed its mind")),
+    }
+}
+
+static MOODY: &[ExporterKind] =
+    &[ExporterKind { name: "moody", aliases: &[], fields: &[], build: build_once }];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_served_is_refused_and_leaves_nothing() {
+    let running = Running::over(State::in_memory().unwrap(), MOODY, false).await;
+    let (status, _) = running.json("POST", "/consumers", &json!({"username": "ann"})).await;
+    assert_eq!(status, 201);
+    let before = running.snapshot.load().version;
+    let (status, body) = running.json("POST", "/plugins", &json!({"name": "moody"})).await;
+    assert_eq!(status, 400, "{body}");
+    assert!(body["message"].as_str().unwrap().contains("changed its mind"), "{body}");
+    assert_eq!(running.snapshot.load().version, before);
+    assert_eq!(running.get("/plugins").await.1["data"], json!([]));
+    let (status, _) = running.json("POST", "/consumers", &json!({"username": "bob"})).await;
+    assert_eq!(status, 201, "later changes are not held up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_serves_what_was_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.sqlite");
+    let first = Running::over(State::open(&file).unwrap(), EXPORTERS, false).await;
+    first.json("POST", "/services", &json!({"name": "s", "url": "http://s"})).await;
+    first.json("POST", "/services/s/routes", &json!({"name": "r", "paths": ["/"]})).await;
+    let galileo = json!({"name": "galileo", "config": {"service_token": "t"}});
+    assert_eq!(first.json("POST", "/plugins", &galileo).await.0, 201);
+    let (version, services) = (first.snapshot.load().version, first.get("/services").await);
+    drop(first);
+    let second = Running::over(State::open(&file).unwrap(), EXPORTERS, false).await;
+    let snapshot = second.snapshot.load();
+    assert_eq!((snapshot.version, snapshot.routes.len()), (version, 1));
+    assert_eq!(second.get("/services").await, services);
+    assert_eq!(second.admin.exporters().borrow().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_at_once_all_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let running =
+        Running::over(State::open(&folder.path().join("state.sqlite")).unwrap(), EXPORTERS, false).await;
+    let given: Vec<Value> =
+        (0..20).map(|n| json!({"name": format!("r{n}"), "paths": [format!("/{n}")]})).collect();
+    let changes = given.iter().map(|route| running.json("POST", "/routes", route));
+    let answers = futures_util::future::join_all(changes).await;
+    assert!(answers.iter().all(|(status, _)| *status == 201), "{answers:?}");
+    assert_eq!(running.snapshot.load().routes.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_can_be_mounted_elsewhere() {
+    let running = Running::start(false).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().nest_service("/admin", running.admin.router());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = reqwest::Client::new();
+    for (path, status) in [
+        ("/admin", 200),
+        ("/admin/", 200),
+        ("/admin/services", 200),
+        ("/admin/nothing", 404),
+        ("/services", 404),
+    ] {
+        let answer = client.get(format!("{base}{path}")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+    }
 }

@@ -176,6 +176,9 @@ impl Assembler {
                 plugin,
             });
         }
+        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        wishes.retain(|id, _| exporters.iter().any(|exporter| *exporter.id == **id));
+        drop(wishes);
         if problems.is_empty() { Ok((scoped, exporters)) } else { Err(Fault::Invalid(problems)) }
     }
 

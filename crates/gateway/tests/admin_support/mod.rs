@@ -18,7 +18,7 @@ use weir_pipeline::{
 use weir_state::State;
 
 /// Accepts everything; nothing is sent in these tests.
-struct Discard;
+pub(crate) struct Discard;
 
 #[async_trait]
 impl Exporter for Discard {
@@ -108,9 +108,13 @@ pub(crate) struct Running {
 impl Running {
     /// Starts one over an empty state.
     pub(crate) async fn start(declarative: bool) -> Self {
+        Self::over(State::in_memory().unwrap(), EXPORTERS, declarative).await
+    }
+
+    /// Starts one over this state with these exporters.
+    pub(crate) async fn over(state: State, exporters: &'static [ExporterKind], declarative: bool) -> Self {
         let snapshot = SnapshotHandle::new(Snapshot::empty());
-        let state = State::in_memory().unwrap();
-        let options = AdminOptions { declarative, ..AdminOptions::new(state, EXPORTERS, snapshot.clone()) };
+        let options = AdminOptions { declarative, ..AdminOptions::new(state, exporters, snapshot.clone()) };
         let admin = Admin::new(options).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
