@@ -1,0 +1,64 @@
+//! A collector that is away: what waits for it outlives stops and kills, and arrives when it is back.
+
+mod support;
+
+use serde_json::Value;
+use support::{Weir, upstream};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_plugins_target_outlives_a_stop_and_a_kill() {
+    let port = free_port().to_string();
+    let mut weir = Weir::start().await;
+    weir.route_everything_to(&upstream().await).await;
+    let galileo = [
+        ("name", "galileo"),
+        ("config.service_token", "tok-1"),
+        ("config.host", "127.0.0.1"),
+        ("config.port", &port),
+        ("config.https", "false"),
+        ("config.flush_timeout", "0.1"),
+    ];
+    assert_eq!(weir.configure("/services/shop/plugins", &galileo).await.status(), 201);
+    call(&weir, 0..10).await;
+    weir.wait_for("/api/v1/ledger", |ledger| held(ledger) == 10).await;
+    weir.stop();
+    weir.launch().await;
+    call(&weir, 10..20).await;
+    weir.wait_for("/api/v1/ledger", |ledger| held(ledger) == 20).await;
+    weir.kill();
+    weir.launch().await;
+    assert_eq!(held(&weir.ask("/api/v1/ledger").await), 20);
+
+    let collector = Weir::start_with(&[("WEIR_SERVER__LISTEN", &format!("127.0.0.1:{port}"))]).await;
+    let list = collector.wait_for("/api/v1/exchanges?limit=100", |list| list["total"]["value"] == 20).await;
+    let mut paths: Vec<&str> =
+        list["exchanges"].as_array().unwrap().iter().map(|row| row["path"].as_str().unwrap()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    assert_eq!(paths.len(), 20, "each once");
+    let ledger = weir.wait_for("/api/v1/ledger", |ledger| held(ledger) == 0).await;
+    assert_eq!(ledger["balanced"], true);
+    let target = galileo_target(&ledger);
+    assert_eq!((&target["offered"], &target["delivered"]), (&20.into(), &20.into()), "{target}");
+}
+
+async fn call(weir: &Weir, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let answer = weir.client.get(weir.proxy(&format!("/items/{number}"))).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+}
+
+fn galileo_target(ledger: &Value) -> &Value {
+    let targets = ledger["targets"].as_array().unwrap();
+    targets.iter().find(|target| target["kind"] == "galileo").expect("a target for the plugin")
+}
+
+fn held(ledger: &Value) -> u64 {
+    galileo_target(ledger)["held"].as_u64().unwrap()
+}
+
+/// A port that nothing listens on, until the collector does.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
