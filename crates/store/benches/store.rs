@@ -24,7 +24,11 @@ const RARE: &str = "needle";
 fn main() {
     let count = std::env::args().filter_map(|argument| argument.parse().ok()).next();
     let count = count.or_else(|| std::env::var("WEIR_BENCH_EXCHANGES").ok()?.parse().ok()).unwrap_or(100_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .expect("a runtime");
     runtime.block_on(bench(count));
 }
 

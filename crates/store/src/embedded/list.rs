@@ -18,7 +18,7 @@ use crate::memory::{is_after, is_meant};
 use crate::{Page, StoreError, Total};
 
 /// Doubtful exchanges are read to count them exactly, up to so many.
-const MAX_COUNT_READS: u64 = 10_000;
+const MAX_COUNT_READS: u64 = 1_000;
 
 /// How many documents pass between two looks at whether the question was given up.
 const CHECK_INTERVAL: usize = 4_096;
