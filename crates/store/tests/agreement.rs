@@ -143,3 +143,24 @@ async fn while_traffic_arrives() {
     memory.append(&exchanges, 0).await.unwrap();
     agree(&memory, &embedded, &exchanges, 21, 10).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_total_that_would_take_many_reads_is_estimated() {
+    let directory = tempfile::tempdir().unwrap();
+    let embedded = EmbeddedStore::open(settings(directory.path())).unwrap();
+    let exchanges = odd_exchanges(41, 6_000);
+    for (index, part) in exchanges.chunks(2_000).enumerate() {
+        embedded.append(part, index as u64 + 1).await.unwrap();
+        embedded.flush().await.unwrap();
+    }
+    let filter = Filter::Words(vec!["card".to_owned(), "declined".to_owned()]);
+    let is_meant = |exchange: &&Arc<Exchange>| {
+        exchange.project == ProjectId::default() && weir_query::evaluate::matches(&filter, exchange)
+    };
+    let expected = exchanges.iter().filter(is_meant).count() as u64;
+    let listing = Listing { filter: filter.clone(), ..everything(Order::NewestFirst, 20) };
+    let page = embedded.list(&listing).await.unwrap();
+    assert_eq!(page.exchanges.len(), 20);
+    let Total::About(estimate) = page.total else { panic!("{:?} without reading thousands", page.total) };
+    assert!(estimate.abs_diff(expected) <= expected / 10, "{estimate} for {expected}");
+}

@@ -38,8 +38,17 @@ pub(super) fn list(
         Order::NewestFirst => segments.sort_by_key(|segment| std::cmp::Reverse(segment.starts.1)),
         Order::OldestFirst => segments.sort_by_key(|segment| segment.starts.0),
     }
-    let mut lister =
-        Lister { settings, listing, cancelled, best: Best::of(listing), counted: 0.0, exact: true, reads: 0 };
+    let mut lister = Lister {
+        settings,
+        listing,
+        cancelled,
+        best: Best::of(listing),
+        counted: 0.0,
+        exact: true,
+        reads: 0,
+        matched: 0,
+        unread: 0,
+    };
     for exchange in snapshot.tail() {
         if is_meant(&Subject::new(exchange), &listing.project, listing.range, &listing.filter) {
             lister.counted += 1.0;
@@ -113,8 +122,10 @@ struct Lister<'s> {
     best: Best<'s>,
     counted: f64,
     exact: bool,
-    /// Stored exchanges read to see whether they match.
+    /// Stored exchanges read to see whether they match, how many of them did, and how many were left unread.
     reads: u64,
+    matched: u64,
+    unread: u64,
 }
 
 impl<'s> Lister<'s> {
@@ -131,7 +142,7 @@ impl<'s> Lister<'s> {
             if !self.best.could_take_start(bound) && began.elapsed() > self.settings.count_time {
                 let rest: f64 =
                     segments[index..].iter().map(|segment| f64::from(segment.reader.max_doc())).sum();
-                self.counted += rest * self.counted / f64::max(seen, 1.0);
+                self.counted += rest * self.estimate() / f64::max(seen, 1.0);
                 self.exact = false;
                 return Ok(());
             }
@@ -174,21 +185,25 @@ impl<'s> Lister<'s> {
             open.reverse();
         }
         let store = segment.store()?;
-        let (mut read, mut matched) = (0u64, 0u64);
-        let total = (open.len() + passed.len()) as u64;
-        for (key, doc) in open.into_iter().chain(passed) {
+        let mut candidates = open.into_iter().chain(passed);
+        while let Some((key, doc)) = candidates.next() {
             if !self.best.could_take(key) && self.reads > MAX_COUNT_READS {
+                self.unread += 1 + candidates.count() as u64;
+                self.exact = false;
                 break;
             }
-            read += 1;
             if self.matches(segment, &store, doc)? {
-                matched += 1;
+                self.matched += 1;
+                self.counted += 1.0;
                 self.best.offer(key, || Place::Stored(segment, doc));
             }
         }
-        self.exact &= read == total;
-        self.counted += matched as f64 * total as f64 / read.max(1) as f64;
         Ok(())
+    }
+
+    /// How many match: those counted, and of the unread ones as large a share as of those read.
+    fn estimate(&self) -> f64 {
+        self.counted + self.unread as f64 * self.matched as f64 / self.reads.max(1) as f64
     }
 
     fn matches(&mut self, segment: &Segment, store: &StoreReader, doc: u32) -> Result<bool, StoreError> {
@@ -206,6 +221,7 @@ impl<'s> Lister<'s> {
     }
 
     fn page(self) -> Result<Page, StoreError> {
+        let counted = self.estimate().round() as u64;
         let Best { order, limit, places, .. } = self.best;
         let has_more = places.len() > limit;
         let mut places: Vec<Place<'_>> = places.into_values().collect();
@@ -215,7 +231,6 @@ impl<'s> Lister<'s> {
         let exchanges = places.into_iter().take(limit).map(read).collect::<Result<Vec<_>, _>>()?;
         let last = exchanges.last().filter(|_| has_more);
         let next = last.map(|last| Cursor { started_at: last.started_at, id: last.id });
-        let counted = self.counted.round() as u64;
         let total = if self.exact { Total::Exactly(counted) } else { Total::About(counted) };
         Ok(Page { exchanges, next, total })
     }
