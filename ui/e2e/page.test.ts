@@ -264,6 +264,16 @@ describe("live", () => {
   });
 });
 
+test("when weir cannot be reached the page says so, keeps what it has, and comes back by itself", async () => {
+  const page = await traffic();
+  await page.context().setOffline(true);
+  await page.getByText("weir does not answer.").first().waitFor({ timeout: 25_000 });
+  expect(await rows(page).count()).toBeGreaterThan(0);
+  await page.context().setOffline(false);
+  await eventually(async () => expect(await page.getByText("weir does not answer.").count()).toBe(0), 25_000);
+  await page.context().close();
+});
+
 describe("by keyboard alone", () => {
   test("through the list, into a call and back, filter, select, pages", async () => {
     const page = await traffic();

@@ -38,7 +38,8 @@ export function healthOf(ledger: Ledger | undefined, error: unknown, seen: Recor
   if (!ledger) return { level: "unknown", sentence: "reading the ledger" };
   if (!ledger.balanced) return { level: "bad", sentence: "the ledger does not balance" };
   const lost = newDrops(ledger, seen);
-  if (lost.length > 0) return { level: "warn", sentence: `${formatCount(lost.reduce((sum, drop) => sum + drop.count, 0))} calls dropped` };
+  const count = lost.reduce((sum, drop) => sum + drop.count, 0);
+  if (count > 0) return { level: "warn", sentence: `${formatCount(count)} ${count === 1 ? "call" : "calls"} dropped` };
   const late = ledger.targets.find((target) => target.held > 0 && target.lag_seconds >= LATE_SECONDS);
   if (late) return { level: "warn", sentence: `${late.name} is ${Math.round(late.lag_seconds)} s behind` };
   return { level: "good", sentence: "everything offered is accounted for" };
@@ -52,7 +53,8 @@ export function useHealth() {
   const { data, error } = useLedger();
   const { seenDrops } = useSettings();
   const locked = error instanceof ApiError && error.status === 401;
-  return { ...healthOf(data, error, seenDrops), locked, ledger: data, lost: data ? newDrops(data, seenDrops) : [] };
+  const offline = error instanceof ApiError && error.offline;
+  return { ...healthOf(data, error, seenDrops), locked, offline, ledger: data, lost: data ? newDrops(data, seenDrops) : [] };
 }
 
 export function markDropsSeen(ledger: Ledger): void {

@@ -84,10 +84,18 @@ function Nav({ shared }: { shared: object }) {
   );
 }
 
-/** The amber line of every page: what was lost since somebody last looked, and where. */
+/** The amber line of every page: that weir cannot be reached, or what was lost since somebody last looked, and where. */
 function LossLine() {
-  const { lost, ledger } = useHealth();
+  const { lost, ledger, offline } = useHealth();
   const onHealth = useLocation({ select: (location) => location.pathname === "/health" });
+  if (offline) {
+    return (
+      <div className={styles.loss} role="status">
+        <Icon name="warn" />
+        <span><strong>weir does not answer.</strong> Reconnecting… What is shown is from before.</span>
+      </div>
+    );
+  }
   if (lost.length === 0 || !ledger || onHealth) return null;
   const total = lost.reduce((sum, drop) => sum + drop.count, 0);
   const worst = [...lost].sort((a, b) => b.count - a.count)[0]!;

@@ -132,7 +132,7 @@ function Message({ side, call, onFilter }: { side: BodySide; call: ExchangeDetai
   const parameters = side === "request" && call.request.query ? queryParameters(call.request.query) : [];
   return (
     <div className={styles.message}>
-      <Part title="Headers" count={message.headers.length} about={message.headers_size ? formatBytes(message.headers_size) : message.version} open={message.headers.length <= 14}>
+      <Part title="Headers" count={message.headers.length} about={message.headers_size ? formatBytes(message.headers_size) : message.version && `HTTP/${message.version.replace(/^HTTP\//, "")}`} open={message.headers.length <= 14}>
         <HeaderTable headers={message.headers} family={`${side}.header`} onFilter={onFilter} />
       </Part>
       {parameters.length > 0 && (
