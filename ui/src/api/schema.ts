@@ -324,7 +324,7 @@ export interface components {
         Captured: "whole" | "cut" | "no";
         /** @description A column of a table. */
         Column: {
-            /** @description `time`, the field, or the measure. */
+            /** @description `time`, or the field or measure as the question wrote it. */
             name: string;
             /** @description `time`, `keyword`, `integer`, `bytes`, `duration` (milliseconds), `bool`, `number`, `ratio`, `count`, `band` or `any`. */
             type: string;
@@ -503,6 +503,8 @@ export interface components {
              * @description About how many buckets the histogram shall have, 0 to 1000, default 60.
              */
             buckets?: number | null;
+            /** @description `next` of the page before, for the pages after the first. */
+            cursor?: string | null;
             filter?: null | components["schemas"]["FilterJson"];
             /** @description First instant: RFC 3339, a date, epoch milliseconds, now-6h, now/d. */
             from?: string | null;
