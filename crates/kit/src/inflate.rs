@@ -13,8 +13,10 @@ pub enum Coding {
     Gzip,
     /// RFC 1950; raw RFC 1951 streams, which old senders give under this name, are read too.
     Deflate,
-    /// RFC 8878.
+    /// RFC 8878, with windows of at most 8 MB (RFC 9659).
     Zstd,
+    /// RFC 7932.
+    Brotli,
 }
 
 impl Coding {
@@ -27,6 +29,7 @@ impl Coding {
             () if is("gzip") || is("x-gzip") => Self::Gzip,
             () if is("deflate") => Self::Deflate,
             () if is("zstd") => Self::Zstd,
+            () if is("br") => Self::Brotli,
             () => return None,
         })
     }
@@ -50,10 +53,10 @@ pub fn inflate(coding: Coding, bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>
         Coding::Identity => Ok(bytes.to_vec()),
         Coding::Gzip => read_capped(coding, GzDecoder::new(bytes), max_bytes),
         Coding::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(bytes)
-                .map_err(|error| InflateError::Broken(coding, error))?;
+            let decoder = zstd_decoder(bytes).map_err(|error| InflateError::Broken(coding, error))?;
             read_capped(coding, decoder, max_bytes)
         }
+        Coding::Brotli => read_capped(coding, brotli_decoder(bytes), max_bytes),
         Coding::Deflate => match read_capped(coding, ZlibDecoder::new(bytes), max_bytes) {
             Err(InflateError::Broken(..)) => read_capped(coding, DeflateDecoder::new(bytes), max_bytes),
             other => other,
@@ -86,7 +89,8 @@ pub fn inflate_prefix(coding: Coding, bytes: &[u8], max_bytes: usize) -> Prefix 
     match coding {
         Coding::Identity => read_prefix(bytes, max_bytes),
         Coding::Gzip => read_prefix(GzDecoder::new(bytes), max_bytes),
-        Coding::Zstd => match zstd::stream::read::Decoder::with_buffer(bytes) {
+        Coding::Brotli => read_prefix(brotli_decoder(bytes), max_bytes),
+        Coding::Zstd => match zstd_decoder(bytes) {
             Ok(decoder) => read_prefix(decoder, max_bytes),
             Err(_) => Prefix { bytes: Vec::new(), end: End::Broken },
         },
@@ -96,6 +100,17 @@ pub fn inflate_prefix(coding: Coding, bytes: &[u8], max_bytes: usize) -> Prefix 
             if is_raw { read_prefix(DeflateDecoder::new(bytes), max_bytes) } else { prefix }
         }
     }
+}
+
+fn zstd_decoder(bytes: &[u8]) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?;
+    decoder.window_log_max(23)?;
+    Ok(decoder)
+}
+
+fn brotli_decoder(bytes: &[u8]) -> impl Read {
+    const INPUT_BUFFER_BYTES: usize = 4096;
+    brotli_decompressor::Decompressor::new(bytes, INPUT_BUFFER_BYTES)
 }
 
 fn read_prefix(reader: impl Read, max: usize) -> Prefix {
@@ -139,10 +154,15 @@ mod tests {
                 encoder.finish().unwrap()
             }
             Coding::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+            Coding::Brotli => {
+                let mut packed = Vec::new();
+                brotli::CompressorReader::new(bytes, 4096, 3, 20).read_to_end(&mut packed).unwrap();
+                packed
+            }
         }
     }
 
-    const ALL: [Coding; 4] = [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Zstd];
+    const ALL: [Coding; 5] = [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Brotli];
 
     #[test]
     fn every_coding_comes_back_and_stops_at_the_limit() {

@@ -83,6 +83,7 @@ impl ContentCoding {
             Self::Known(Coding::Gzip) => "gzip",
             Self::Known(Coding::Deflate) => "deflate",
             Self::Known(Coding::Zstd) => "zstd",
+            Self::Known(Coding::Brotli) => "br",
             Self::Other(name) => name,
         }
     }

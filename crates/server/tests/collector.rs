@@ -135,7 +135,7 @@ async fn packed_reports_are_unpacked_under_the_limit() {
     assert_eq!(send("identity", br#"{"paths":[]}"#.to_vec()).await.0, 200);
     let (status, body) = send("gzip", b"not gzip".to_vec()).await;
     assert_eq!((status, body.starts_with("toy: broken Gzip data")), (400, true), "{body}");
-    assert_eq!(send("br", b"x".to_vec()).await.0, 415);
+    assert_eq!(send("compress", b"x".to_vec()).await.0, 415);
     assert_eq!(send("gzip, gzip, gzip, gzip", gzip.to_vec()).await.0, 400);
     // A bomb: little on the wire, much more than the limit inside (raw DEFLATE of a run of one byte, by hand).
     let bomb = zeros_in_deflate(TOY_LIMIT * 4);

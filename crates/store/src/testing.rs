@@ -177,7 +177,7 @@ fn odd_body(random: &mut Random) -> Body {
             coding: ContentCoding::Known(Coding::Zstd),
             ..Body::whole(zstd::encode_all(document.as_bytes(), 1).unwrap_or_default())
         },
-        5 => Body { coding: ContentCoding::Other("br".to_owned()), ..Body::whole(document) },
+        5 => Body { coding: ContentCoding::Other("compress".to_owned()), ..Body::whole(document) },
         6 => Body::whole(format!("plain words, {} words and {}", random.below(5), "w".repeat(30))),
         _ => Body { media_type: Some("application/json".to_owned()), ..Body::whole(document) },
     }

@@ -104,7 +104,7 @@ fn body(rng: &mut impl Rng) -> Body {
             0 => ContentCoding::Known(Coding::Gzip),
             1 => ContentCoding::Known(Coding::Deflate),
             2 => ContentCoding::Known(Coding::Zstd),
-            3 => ContentCoding::Other("br".to_owned()),
+            3 => ContentCoding::Other("compress".to_owned()),
             _ => ContentCoding::Known(Coding::Identity),
         },
         media_type: maybe(rng, text),

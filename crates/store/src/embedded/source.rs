@@ -286,7 +286,7 @@ impl Writer {
 }
 
 /// The place of a coding in this list is its number.
-const CODINGS: [Coding; 4] = [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Zstd];
+const CODINGS: [Coding; 5] = [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Brotli];
 
 struct Reader(Bytes);
 

@@ -17,7 +17,7 @@ use weir_gateway::snapshot::{Snapshot, SnapshotHandle};
 use weir_gateway::{Gateway, GatewayCounter, GatewayHandle};
 use weir_model::ProjectId;
 use weir_pipeline::{Intake, Pipeline};
-use weir_state::State;
+use weir_state::{State, StateError};
 use weir_wire::registry;
 
 use super::targets::{Configured, Reconciler};
@@ -211,9 +211,15 @@ fn open_admin(
             requests: counts.requests,
         }
     };
+    let node = NodeInfo {
+        hostname: hostname(),
+        node_id: node_id(&state).context("the configuration cannot be opened")?,
+        traffic: Box::new(traffic),
+        ..NodeInfo::default()
+    };
     let admin = Admin::new(AdminOptions {
         declarative: declarative.is_some(),
-        node: NodeInfo { traffic: Box::new(traffic), ..NodeInfo::default() },
+        node,
         ..AdminOptions::new(state, registry::EXPORTERS, snapshots)
     })
     .map_err(|fault| anyhow::anyhow!("the configuration cannot be served: {fault}"))?;
@@ -222,6 +228,28 @@ fn open_admin(
         admin.load_declarative(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     }
     Ok(admin)
+}
+
+/// This machine's name; `localhost` where the system does not tell.
+fn hostname() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match told.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// The id of this node, the same over restarts.
+fn node_id(state: &State) -> Result<String, StateError> {
+    const NODE_ID: &str = "node_id";
+    state.write(|writer| match writer.setting(NODE_ID)? {
+        Some(id) => Ok(id),
+        None => {
+            let id = NodeInfo::default().node_id;
+            writer.set_setting(NODE_ID, &id)?;
+            Ok(id)
+        }
+    })
 }
 
 async fn serve_admin(

@@ -65,6 +65,8 @@ pub fn coding_of(headers: &Headers, captured: &Captured) -> ContentCoding {
             }
             None => false,
         },
+        // Brotli has no mark of its own, but what it packs is hardly ever text by chance.
+        ContentCoding::Known(Coding::Brotli) => std::str::from_utf8(bytes).is_err(),
         ContentCoding::Known(Coding::Identity) | ContentCoding::Other(_) => !bytes.is_empty(),
     };
     if still_there { named } else { ContentCoding::default() }
