@@ -59,7 +59,7 @@ fn complete(mut exchange: Exchange, seed: u32) -> Exchange {
             0 => Captured::No(WhyNot::ALL[pick(WhyNot::ALL.len())]),
             _ => Captured::Cut(vec![0xFF, 0].into()),
         };
-        answer.body.coding = ContentCoding::Other("br".to_owned());
+        answer.body.coding = ContentCoding::Other("compress".to_owned());
     }
     for (name, value) in [
         ("text", Value::from("x")),
