@@ -88,12 +88,20 @@ const PATHS = ["/status/200/customers", "/status/200/charges/ch_1", "/status/201
 
 /** Calls through the gateway, a known mix. */
 export async function send(base: string, count: number): Promise<void> {
+  const before = await kept();
   for (let at = 0; at < count; at += 1) {
     const path = PATHS[at % PATHS.length]!;
     const post = path.includes("201");
     const body = post ? JSON.stringify({ amount: at, note: "it's \"quoted\" & 100% `real` $HOME\n" }) : undefined;
     await fetch(`${base}/my-api${path}`, { method: post ? "POST" : "GET", headers: { "x-note": "it's $(id)", ...(post ? { "content-type": "application/json" } : {}) }, body });
   }
+  await eventually(async () => expect(await kept()).toBeGreaterThanOrEqual(before + count));
+}
+
+/** How many calls through the gateway weir has kept: it takes up to half a second after the answer. */
+async function kept(): Promise<number> {
+  const answer = await fetch(`${WEIR}/api/v1/exchanges?limit=1&q=source:gateway`);
+  return ((await answer.json()) as { total: { value: number } }).total.value;
 }
 
 /** Waits until something holds, looking again and again. */

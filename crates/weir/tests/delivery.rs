@@ -1,5 +1,7 @@
 //! A collector that is away: what waits for it outlives stops and kills, and arrives when it is back.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;
