@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod clock;
 pub mod inflate;
 pub mod kind;
+pub mod priority;
 pub mod schema;
 pub mod secret;
 pub mod units;

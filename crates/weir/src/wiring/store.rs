@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use weir_kit::{Clock, SystemClock};
+use weir_kit::{Clock, SystemClock, priority};
 use weir_pipeline::{Batch, Delivered, ExportError, Exporter};
 use weir_store::embedded::{EmbeddedSettings, EmbeddedStore};
 use weir_store::memory::MemoryStore;
@@ -24,7 +24,14 @@ pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>> {
             let mut embedded = EmbeddedSettings::new(settings.data_dir.join("store"));
             embedded.writer_bytes = settings.store.writer_memory;
             embedded.commit_interval = settings.store.commit_interval;
-            Arc::new(tokio::task::spawn_blocking(|| EmbeddedStore::open(embedded)).await??)
+            // Indexing is the dear part of the program; when the machine is full, calls go first. The store's threads
+            // inherit this from the one that opens it.
+            let opened = std::thread::spawn(|| {
+                priority::step_back();
+                EmbeddedStore::open(embedded)
+            });
+            let joined = tokio::task::spawn_blocking(|| opened.join()).await?;
+            Arc::new(joined.map_err(|_| anyhow::anyhow!("the store panicked while it was opened"))??)
         }
     })
 }
