@@ -157,6 +157,20 @@ const fn preset(
     FieldSpec { required: true, default: Some(default), ..FieldSpec::new(name, kind, about) }
 }
 
+/// What Kong lets services, routes and plugins name as a protocol.
+const PROTOCOL: FieldKind = FieldKind::OneOf(&[
+    "grpc",
+    "grpcs",
+    "http",
+    "https",
+    "tcp",
+    "tls",
+    "tls_passthrough",
+    "udp",
+    "ws",
+    "wss",
+]);
+
 const PORT: FieldKind = FieldKind::Integer { min: 0, max: 65_535 };
 const TIMEOUT: FieldKind = FieldKind::Integer { min: 1, max: 2_147_483_646 };
 const RETRIES: FieldKind = FieldKind::Integer { min: 0, max: 32_767 };

@@ -5,20 +5,7 @@ use weir_kit::{FieldKind, FieldSpec, Problem, schema};
 
 use super::checks::{is_set, problem};
 use super::draft::{put_once, rename};
-use super::{Context, Draft, Entity, Object, OnDelete, WHOLE, optional, parent, preset, required};
-
-const PROTOCOL: FieldKind = FieldKind::OneOf(&[
-    "grpc",
-    "grpcs",
-    "http",
-    "https",
-    "tcp",
-    "tls",
-    "tls_passthrough",
-    "udp",
-    "ws",
-    "wss",
-]);
+use super::{Context, Draft, Entity, Object, OnDelete, PROTOCOL, WHOLE, optional, parent, preset, required};
 
 const FIELDS: &[FieldSpec] = &[
     required("name", FieldKind::Text, "which plugin"),

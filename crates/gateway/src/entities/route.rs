@@ -4,20 +4,8 @@ use serde_json::Value;
 use weir_kit::{FieldKind, FieldSpec, Problem};
 
 use super::checks::{each, is_set, method, problem, route_path, valid_host_pattern, valid_name};
-use super::{Context, Entity, Object, OnDelete, WHOLE, as_given, optional, parent, preset};
+use super::{Context, Entity, Object, OnDelete, PROTOCOL, WHOLE, as_given, optional, parent, preset};
 
-const PROTOCOL: FieldKind = FieldKind::OneOf(&[
-    "grpc",
-    "grpcs",
-    "http",
-    "https",
-    "tcp",
-    "tls",
-    "tls_passthrough",
-    "udp",
-    "ws",
-    "wss",
-]);
 const STATUS: FieldKind = FieldKind::Integer { min: 301, max: 426 };
 const PEER: FieldKind = FieldKind::Record(&[
     optional("ip", FieldKind::Text, "address or range"),

@@ -6,21 +6,9 @@ use weir_kit::{FieldKind, FieldSpec, Problem};
 
 use super::checks::{problem, valid_host, valid_name, valid_path};
 use super::{
-    Context, Draft, Entity, Object, OnDelete, PORT, RETRIES, TIMEOUT, optional, parent, preset, required,
+    Context, Draft, Entity, Object, OnDelete, PORT, PROTOCOL, RETRIES, TIMEOUT, optional, parent, preset,
+    required,
 };
-
-const PROTOCOL: FieldKind = FieldKind::OneOf(&[
-    "grpc",
-    "grpcs",
-    "http",
-    "https",
-    "tcp",
-    "tls",
-    "tls_passthrough",
-    "udp",
-    "ws",
-    "wss",
-]);
 
 const FIELDS: &[FieldSpec] = &[
     optional("name", FieldKind::Text, "unique name"),
