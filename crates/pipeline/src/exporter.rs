@@ -40,6 +40,15 @@ pub struct Batch<'a> {
 pub struct Delivered {
     /// Entries the other side refused for good: index in the batch and its words. They count as dropped (`refused`).
     pub rejected: Vec<(usize, String)>,
+    /// Entries left out because the other side wants no more than a sample; they count as dropped (`sampled`).
+    pub sampled: usize,
+}
+
+impl Delivered {
+    /// A batch that was sent whole, with what the other side refused of it.
+    pub fn with_rejected(rejected: Vec<(usize, String)>) -> Self {
+        Self { rejected, sampled: 0 }
+    }
 }
 
 /// Why a batch was not delivered.

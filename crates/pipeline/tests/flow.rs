@@ -125,6 +125,20 @@ async fn refusals_and_exhausted_retries_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_exporter_samples_out_is_counted_and_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let sink = Default::default();
+    pipeline.targets().add(spec("samples", Probe::new(&sink, always(Mood::SampleFirst)))).await.unwrap();
+    pipeline.intake().submit("har", exchanges(10, 1)).await.unwrap();
+    eventually("all is settled", || account(&pipeline, "samples").held == 0).await;
+    let account = account(&pipeline, "samples");
+    assert_eq!((account.delivered, dropped(&account, reason::SAMPLED)), (9, 1));
+    assert_eq!((dropped(&account, reason::REFUSED), account.last_error.is_none()), (0, true));
+    assert!(pipeline.ledger().balanced());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn targets_are_removed_and_replaced_while_it_runs() {
     let directory = tempfile::tempdir().unwrap();
     let pipeline = open(settings(directory.path())).unwrap();

@@ -53,7 +53,8 @@ struct Simulation {
 }
 
 const STEADY: &[Mood] = &[Mood::Take, Mood::Take, Mood::Retry, Mood::Stall];
-const GRUMPY: &[Mood] = &[Mood::Take, Mood::RejectFirst, Mood::Refuse, Mood::Retry, Mood::Stall, Mood::Panic];
+const GRUMPY: &[Mood] =
+    &[Mood::Take, Mood::RejectFirst, Mood::SampleFirst, Mood::Refuse, Mood::Retry, Mood::Stall, Mood::Panic];
 // A batch over which an exporter panics again and again is given up, and rightly so: not what is asked here.
 const STORE: &[Mood] = &[Mood::Take, Mood::Take, Mood::Take, Mood::Retry];
 

@@ -61,8 +61,9 @@ pub(super) struct Failures {
 /// What follows an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The batch was taken, save for these indexes, which are in order and occur once.
-    Done { rejected: Vec<usize>, message: Option<String> },
+    /// The batch was taken, save for these indexes, which are in order and occur once, and for as many as were left out
+    /// by sampling.
+    Done { rejected: Vec<usize>, sampled: usize, message: Option<String> },
     /// The batch is given up.
     GiveUp { reason: &'static str, message: String },
     /// The same again after a while.
@@ -107,7 +108,8 @@ fn done(delivered: Delivered, size: usize) -> Next {
         delivered.rejected.into_iter().map(|(index, _)| index).filter(|index| *index < size).collect();
     rejected.sort_unstable();
     rejected.dedup();
-    Next::Done { rejected, message }
+    let sampled = delivered.sampled.min(size - rejected.len());
+    Next::Done { rejected, sampled, message }
 }
 
 #[cfg(test)]
@@ -202,11 +204,12 @@ mod tests {
     fn rejected_entries_are_counted_once_and_within_the_batch() {
         let rejected =
             vec![(2, "b".to_owned()), (0, "a".to_owned()), (2, "b".to_owned()), (9, "c".to_owned())];
-        let attempt = Attempt::Answered(Ok(Delivered { rejected }));
-        let Next::Done { rejected, message } = Failures::default().next(attempt, 3, &queue(), 0.0) else {
+        let attempt = Attempt::Answered(Ok(Delivered { rejected, sampled: 5 }));
+        let Next::Done { rejected, sampled, message } = Failures::default().next(attempt, 3, &queue(), 0.0)
+        else {
             panic!("not done")
         };
-        assert_eq!(rejected, [0, 2]);
+        assert_eq!((rejected.as_slice(), sampled), (&[0, 2][..], 1), "never more than the batch has");
         assert_eq!(message.unwrap(), "4 of 3 entries refused, first entry 2: b");
     }
 }

@@ -192,13 +192,14 @@ impl Worker {
                 attempt = attempt(&self.spec, &batch) => attempt,
             };
             match failures.next(attempt, size, &self.spec.queue, rand::random()) {
-                Next::Done { rejected, message } => {
+                Next::Done { rejected, sampled, message } => {
                     if let Some(message) = message {
                         self.report(&message, false);
                     }
-                    let refused = rejected.len() as u64;
+                    let (refused, sampled) = (rejected.len() as u64, sampled as u64);
                     self.delivered_to = batch.next;
-                    self.settle(&batch, size as u64 - refused, &[(reason::REFUSED, refused)]);
+                    let dropped = [(reason::REFUSED, refused), (reason::SAMPLED, sampled)];
+                    self.settle(&batch, size as u64 - refused - sampled, &dropped);
                     return true;
                 }
                 Next::GiveUp { reason, message } => {

@@ -23,6 +23,8 @@ pub enum Mood {
     Take,
     /// Take all but the first entry.
     RejectFirst,
+    /// Take all but the first entry, which is left out as sampled.
+    SampleFirst,
     Retry,
     Refuse,
     Stall,
@@ -69,7 +71,7 @@ impl Exporter for Probe {
         assert!(!batch.exchanges.is_empty(), "an empty batch was sent");
         let skip = match mood {
             Mood::Take => 0,
-            Mood::RejectFirst => 1,
+            Mood::RejectFirst | Mood::SampleFirst => 1,
             Mood::Retry => return Err(ExportError::Retry { after: None, cause: "busy".to_owned() }),
             Mood::Refuse => return Err(ExportError::Refused { cause: "never".to_owned() }),
             Mood::Panic => panic!("on purpose"),
@@ -82,8 +84,11 @@ impl Exporter for Probe {
         for exchange in batch.exchanges.iter().skip(skip) {
             *seen.entry(exchange.id).or_default() += 1;
         }
+        if mood == Mood::SampleFirst {
+            return Ok(Delivered { sampled: skip, ..Delivered::default() });
+        }
         let rejected = (0..skip).map(|index| (index, "odd".to_owned())).collect();
-        Ok(Delivered { rejected })
+        Ok(Delivered::with_rejected(rejected))
     }
 }
 

@@ -99,7 +99,7 @@ impl Collector {
         }
         self.settled().clear();
         rejected.sort();
-        Ok(Delivered { rejected })
+        Ok(Delivered::with_rejected(rejected))
     }
 
     async fn send(&self, call: CallPlan) -> Result<Vec<(usize, String)>, ExportError> {
