@@ -5,22 +5,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::Value;
-use weir_kit::{Clock, ConfigError, SystemClock, Timestamp};
+use weir_kit::ConfigError;
 use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter};
 
 use super::config::Config;
 use super::encode::{CallPlan, Plan, Profile, plan};
+use crate::parts::http::{Caller, Options, Verdict};
 use crate::parts::shortened;
 
 /// Names a call so that a collector can recognise it when it comes again.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// Most bytes of a collector's answer that are read.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Builds an exporter from its settings.
 pub fn build(settings: Value) -> Result<Built, ConfigError> {
@@ -58,7 +56,7 @@ type Settled = HashMap<String, Vec<(usize, String)>>;
 /// The other side.
 #[derive(Debug)]
 pub(super) struct Collector {
-    client: Client,
+    caller: Caller,
     url: String,
     /// Calls of the batch in progress whose fate is settled: a batch that takes several calls and fails in the middle is
     /// repeated whole, and what was accepted must not be sent again.
@@ -67,18 +65,8 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn new(url: String, timeout: Duration, verify: bool) -> Result<Self, ConfigError> {
-        let client = Client::builder()
-            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(timeout)
-            .read_timeout(timeout)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .redirect(redirect::Policy::none())
-            .tls_danger_accept_invalid_certs(!verify)
-            .http1_only()
-            .no_proxy()
-            .build()
-            .map_err(|error| ConfigError::one("https", format!("no TLS client: {error}")))?;
-        Ok(Self { client, url, settled: Mutex::default() })
+        let caller = Caller::new(&Options { timeout, verify_certificate: verify, ..Options::default() })?;
+        Ok(Self { caller, url, settled: Mutex::default() })
     }
 
     /// Makes the calls of a plan, in order, until one fails.
@@ -104,85 +92,25 @@ impl Collector {
 
     async fn send(&self, call: CallPlan) -> Result<Vec<(usize, String)>, ExportError> {
         let request = self
-            .client
-            .post(&self.url)
+            .caller
+            .request(Method::POST, &self.url)
             .header(CONTENT_TYPE, "application/json")
             .header(IDEMPOTENCY_KEY, &call.key)
             .body(call.body);
-        let answer = request.send().await.map_err(|error| retry(None, describe(&error)))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let text = read_capped(answer).await?;
-        match judge(status, &headers, &text, SystemClock.now()) {
-            Verdict::Accepted => Ok(not_saved(&text, &call.exchanges)),
+        let answer = self.caller.send(request).await?;
+        match answer.verdict() {
+            Verdict::Accepted => Ok(not_saved(&answer.body, &call.exchanges)),
             Verdict::Refused(cause) => {
-                tracing::warn!(status = status.as_u16(), "the collector refused a batch");
+                tracing::warn!(status = answer.status.as_u16(), "the collector refused a batch");
                 Ok(call.exchanges.into_iter().map(|index| (index, cause.clone())).collect())
             }
-            Verdict::Failed { after, cause } => Err(retry(after, cause)),
+            Verdict::Failed { after, cause } => Err(ExportError::Retry { after, cause }),
         }
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn retry(after: Option<Duration>, cause: String) -> ExportError {
-    ExportError::Retry { after, cause }
-}
-
-/// An error with its causes; the first line alone seldom says what happened.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-async fn read_capped(mut answer: Response) -> Result<Vec<u8>, ExportError> {
-    let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| retry(None, describe(&error)))? {
-        let room = MAX_ANSWER_BYTES - text.len();
-        text.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if text.len() == MAX_ANSWER_BYTES {
-            break;
-        }
-    }
-    Ok(text)
-}
-
-/// What an answer means (kong-galileo, section 7.5, with 408, 429 and 503 as failures that are repeated).
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Accepted,
-    Refused(String),
-    Failed { after: Option<Duration>, cause: String },
-}
-
-fn judge(status: StatusCode, headers: &HeaderMap, text: &[u8], now: Timestamp) -> Verdict {
-    let cause = || {
-        let words = shortened(String::from_utf8_lossy(text).trim(), 200);
-        format!("the collector answered {}: {words}", status.as_u16())
-    };
-    match status.as_u16() {
-        200..=299 => Verdict::Accepted,
-        408 | 429 | 500..=599 => Verdict::Failed { after: retry_after(headers, now), cause: cause() },
-        _ => Verdict::Refused(cause()),
-    }
-}
-
-/// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(Timestamp::from_micros(date.as_microsecond()).since(now))
 }
 
 /// Entries that a collector did not save although it took the call: those its errors name (`entries[3]`), and as many of
@@ -224,38 +152,6 @@ fn entry_number(error: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn judged(status: u16, retry_after: Option<&str>) -> Verdict {
-        let mut headers = HeaderMap::new();
-        if let Some(text) = retry_after {
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-        }
-        let now = "2016-04-11T12:00:00Z".parse().unwrap();
-        judge(StatusCode::from_u16(status).unwrap(), &headers, b"why\n", now)
-    }
-
-    #[test]
-    fn answers_are_judged_by_status() {
-        for status in [200, 201, 207] {
-            assert_eq!(judged(status, None), Verdict::Accepted, "{status}");
-        }
-        for status in [301, 304, 400, 401, 404, 413] {
-            let cause = format!("the collector answered {status}: why");
-            assert_eq!(judged(status, None), Verdict::Refused(cause), "{status}");
-        }
-        for status in [408, 429, 500, 503, 599] {
-            let cause = format!("the collector answered {status}: why");
-            assert_eq!(judged(status, None), Verdict::Failed { after: None, cause }, "{status}");
-        }
-    }
-
-    #[test]
-    fn a_named_time_is_honoured() {
-        for (text, seconds) in [("7", Some(7)), ("Mon, 11 Apr 2016 12:01:00 GMT", Some(60)), ("soon", None)] {
-            let Verdict::Failed { after, .. } = judged(503, Some(text)) else { panic!("{text}") };
-            assert_eq!(after, seconds.map(Duration::from_secs), "{text}");
-        }
-    }
 
     #[test]
     fn entries_that_were_not_saved_are_named() {

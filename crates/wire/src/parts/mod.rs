@@ -1,6 +1,7 @@
-//! What HAR and the formats made from it share: forgiving JSON values, URLs, bodies in text, ids that repeat.
+//! What formats share: forgiving JSON values, URLs, bodies in text, ids that repeat, calls over HTTP.
 
 pub mod body;
+pub mod http;
 pub mod lenient;
 pub mod lines;
 pub mod url;

@@ -133,11 +133,11 @@ async fn failures_are_retried_and_refusals_are_not() {
     let (exporter, exchanges) = (exporter(address), batch(&[None, None]));
     let Err(ExportError::Retry { after, cause }) = export(&*exporter, &exchanges).await else { panic!() };
     assert_eq!(after, Some(std::time::Duration::from_secs(7)));
-    assert_eq!(cause, "the collector answered 503: later");
+    assert_eq!(cause, "the other side answered 503: later");
     let outcome = export(&*exporter, &exchanges).await;
     assert!(matches!(outcome, Err(ExportError::Retry { after: None, .. })), "{outcome:?}");
     let refused = export(&*exporter, &exchanges).await.unwrap();
-    let cause = "the collector answered 400: bad".to_owned();
+    let cause = "the other side answered 400: bad".to_owned();
     assert_eq!(refused, [(0, cause.clone()), (1, cause)]);
     assert_eq!(export(&*exporter, &exchanges).await.unwrap(), []);
     assert_eq!(export(&*exporter, &exchanges).await.unwrap().len(), 2, "redirects are not followed");
