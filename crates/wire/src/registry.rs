@@ -102,7 +102,7 @@ mod tests {
         let folders = std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path());
         let protocols: Vec<PathBuf> =
             folders.filter(|path| path.is_dir() && !path.ends_with("parts")).collect();
-        assert_eq!(protocols.len(), 4);
+        assert_eq!(protocols.len(), 5);
         for folder in protocols {
             let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
             assert!(page.starts_with("# ") && page.len() > 1_000, "{folder:?}");

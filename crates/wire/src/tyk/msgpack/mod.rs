@@ -1,0 +1,355 @@
+//! Records in msgpack: a map by field name. Read by name, in any order and of any age; written exactly as the gateway does.
+
+mod read;
+mod write;
+
+use read::{Fault, Reader};
+
+use super::record::{
+    Geo, GraphQl, GraphQlError, Latency, Layout, MAX_RECORD_BYTES, Mcp, Network, PathItem, Record, Text,
+    Time, Unreadable,
+};
+
+/// Reads one record. Total: foreign bytes are an error that says where they stop to make sense.
+pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
+    let whole = |reason: Fault| Unreadable::new("record", reason);
+    if bytes.len() > MAX_RECORD_BYTES {
+        return Err(whole(format!("{} bytes are more than {MAX_RECORD_BYTES}", bytes.len())));
+    }
+    let mut reader = Reader::new(bytes);
+    let entries = reader.map().map_err(whole)?.ok_or_else(|| whole("nil".to_owned()))?;
+    let mut record = Record::default();
+    let mut timed = false;
+    for _ in 0..entries {
+        let name = reader.name().map_err(whole)?;
+        timed |= name == b"TimeStamp";
+        field(&mut record, name, &mut reader)?;
+    }
+    if reader.left() > 0 {
+        return Err(whole(format!("{} bytes follow it", reader.left())));
+    }
+    if !timed {
+        return Err(Unreadable::new("TimeStamp", "is missing"));
+    }
+    Ok(record)
+}
+
+/// Reads the value of one field into the record. A macro would be shorter and tell less.
+fn field<'a>(record: &mut Record<'a>, name: &[u8], value: &mut Reader<'a>) -> Result<(), Unreadable> {
+    let (name, outcome) = match name {
+        b"Method" => ("Method", value.text().map(|text| record.method = text)),
+        b"Host" => ("Host", value.text().map(|text| record.host = text)),
+        b"Path" => ("Path", value.text().map(|text| record.path = text)),
+        b"RawPath" => ("RawPath", value.text().map(|text| record.raw_path = text)),
+        b"ContentLength" => ("ContentLength", value.integer().map(|number| record.content_length = number)),
+        b"UserAgent" => ("UserAgent", value.text().map(|text| record.user_agent = text)),
+        b"Day" => ("Day", value.integer().map(|number| record.day = number)),
+        b"Month" => ("Month", value.integer().map(|number| record.month = number)),
+        b"Year" => ("Year", value.integer().map(|number| record.year = number)),
+        b"Hour" => ("Hour", value.integer().map(|number| record.hour = number)),
+        b"ResponseCode" => ("ResponseCode", value.integer().map(|number| record.response_code = number)),
+        b"APIKey" => ("APIKey", value.text().map(|text| record.api_key = text)),
+        b"TimeStamp" => ("TimeStamp", value.time().map(|time| record.time_stamp = time)),
+        b"APIVersion" => ("APIVersion", value.text().map(|text| record.api_version = text)),
+        b"APIName" => ("APIName", value.text().map(|text| record.api_name = text)),
+        b"APIID" => ("APIID", value.text().map(|text| record.api_id = text)),
+        b"OrgID" => ("OrgID", value.text().map(|text| record.org_id = text)),
+        b"OauthID" => ("OauthID", value.text().map(|text| record.oauth_id = text)),
+        b"RequestTime" => ("RequestTime", value.integer().map(|number| record.request_time = number)),
+        b"RawRequest" => ("RawRequest", value.text().map(|text| record.raw_request = text)),
+        b"RawResponse" => ("RawResponse", value.text().map(|text| record.raw_response = text)),
+        b"IPAddress" => ("IPAddress", value.text().map(|text| record.ip_address = text)),
+        b"Geo" => ("Geo", geo(value).map(|geo| record.geo = geo)),
+        b"Network" => ("Network", network(value).map(|network| record.network = network)),
+        b"Latency" => ("Latency", latency(value).map(|latency| record.latency = latency)),
+        b"Tags" => ("Tags", value.texts().map(|tags| record.tags = tags)),
+        b"Alias" => ("Alias", value.text().map(|text| record.alias = text)),
+        b"TrackPath" => ("TrackPath", value.boolean().map(|flag| record.track_path = flag)),
+        b"ExpireAt" => ("ExpireAt", value.time().map(|time| record.expire_at = time)),
+        b"ApiSchema" => ("ApiSchema", value.text().map(|text| record.api_schema = text)),
+        b"OriginalPath" => ("OriginalPath", value.text().map(|text| record.original_path = text)),
+        b"ListenPath" => ("ListenPath", value.text().map(|text| record.listen_path = text)),
+        b"GraphQLStats" => ("GraphQLStats", graphql(value).map(|graphql| record.graphql = graphql)),
+        b"MCPStats" => ("MCPStats", mcp(value).map(|mcp| record.mcp = mcp)),
+        b"CollectionName" => ("CollectionName", value.text().map(|text| record.collection_name = text)),
+        _ => ("unknown field", value.skip()),
+    };
+    outcome.map_err(|reason| Unreadable::new(name, reason))
+}
+
+/// Reads a map, handing each entry's name to `entry`.
+fn members<'a>(
+    value: &mut Reader<'a>,
+    mut entry: impl FnMut(&'a [u8], &mut Reader<'a>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    for _ in 0..value.map()?.unwrap_or(0) {
+        let name = value.name()?;
+        entry(name, value).map_err(|fault| format!("{}: {fault}", String::from_utf8_lossy(name)))?;
+    }
+    Ok(())
+}
+
+fn geo<'a>(value: &mut Reader<'a>) -> Result<Geo<'a>, Fault> {
+    let mut geo = Geo::default();
+    members(value, |part, value| match part {
+        b"Country" => members(value, |name, value| match name {
+            b"ISOCode" => value.text().map(|text| geo.country = text),
+            _ => value.skip(),
+        }),
+        b"City" => members(value, |name, value| match name {
+            b"GeoNameID" => value.unsigned().map(|id| geo.geo_name_id = id),
+            b"Names" => value.pairs(Reader::text).map(|names| geo.names = names),
+            _ => value.skip(),
+        }),
+        b"Location" => members(value, |name, value| match name {
+            b"Latitude" => value.float().map(|degrees| geo.latitude = degrees),
+            b"Longitude" => value.float().map(|degrees| geo.longitude = degrees),
+            b"TimeZone" => value.text().map(|text| geo.time_zone = text),
+            _ => value.skip(),
+        }),
+        _ => value.skip(),
+    })?;
+    Ok(geo)
+}
+
+fn network(value: &mut Reader<'_>) -> Result<Network, Fault> {
+    let mut network = Network::default();
+    members(value, |name, value| match name {
+        b"OpenConnections" => value.integer().map(|number| network.open_connections = number),
+        b"ClosedConnection" => value.integer().map(|number| network.closed_connections = number),
+        b"BytesIn" => value.integer().map(|number| network.bytes_in = number),
+        b"BytesOut" => value.integer().map(|number| network.bytes_out = number),
+        _ => value.skip(),
+    })?;
+    Ok(network)
+}
+
+fn latency(value: &mut Reader<'_>) -> Result<Latency, Fault> {
+    let mut latency = Latency::default();
+    members(value, |name, value| match name {
+        b"Total" => value.integer().map(|number| latency.total = number),
+        b"Upstream" => value.integer().map(|number| latency.upstream = number),
+        b"Gateway" => value.integer().map(|number| latency.gateway = number),
+        _ => value.skip(),
+    })?;
+    Ok(latency)
+}
+
+fn graphql<'a>(value: &mut Reader<'a>) -> Result<GraphQl<'a>, Fault> {
+    let mut graphql = GraphQl::default();
+    members(value, |name, value| match name {
+        b"Variables" => value.text().map(|text| graphql.variables = text),
+        b"RootFields" => value.texts().map(|fields| graphql.root_fields = fields),
+        b"Types" => value.pairs(Reader::texts).map(|types| graphql.types = types),
+        b"Errors" => value.list(graphql_error).map(|errors| graphql.errors = errors),
+        b"OperationType" => value.integer().map(|number| graphql.operation_type = number),
+        b"HasErrors" => value.boolean().map(|flag| graphql.has_errors = flag),
+        b"IsGraphQL" => value.boolean().map(|flag| graphql.is_graphql = flag),
+        _ => value.skip(),
+    })?;
+    Ok(graphql)
+}
+
+fn graphql_error<'a>(value: &mut Reader<'a>) -> Result<GraphQlError<'a>, Fault> {
+    let mut error = GraphQlError::default();
+    members(value, |name, value| match name {
+        b"Message" => value.text().map(|text| error.message = text),
+        b"Path" => value.list(Reader::text_or_integer).map(|steps| error.path = steps.map(path_items)),
+        _ => value.skip(),
+    })?;
+    Ok(error)
+}
+
+/// Steps that are neither a field nor an index make no sense and are left out.
+fn path_items<'a>(steps: Vec<Option<Result<Text<'a>, i64>>>) -> Vec<PathItem<'a>> {
+    let item = |step| match step {
+        Ok(field) => PathItem::Field(field),
+        Err(index) => PathItem::Index(index),
+    };
+    steps.into_iter().flatten().map(item).collect()
+}
+
+fn mcp<'a>(value: &mut Reader<'a>) -> Result<Mcp<'a>, Fault> {
+    let mut mcp = Mcp::default();
+    members(value, |name, value| match name {
+        b"IsMCP" => value.boolean().map(|flag| mcp.is_mcp = flag),
+        b"JSONRPCMethod" => value.text().map(|text| mcp.method = text),
+        b"PrimitiveType" => value.text().map(|text| mcp.primitive_type = text),
+        b"PrimitiveName" => value.text().map(|text| mcp.primitive_name = text),
+        _ => value.skip(),
+    })?;
+    Ok(mcp)
+}
+
+/// Appends one record. What the layout does not know is left out.
+pub fn encode(record: &Record<'_>, layout: Layout, out: &mut Vec<u8>) {
+    let current = layout == Layout::Current;
+    write::map(if current { 35 } else { 29 }, out);
+    put_text("Method", &record.method, out);
+    put_text("Host", &record.host, out);
+    put_text("Path", &record.path, out);
+    put_text("RawPath", &record.raw_path, out);
+    put_integer("ContentLength", record.content_length, out);
+    put_text("UserAgent", &record.user_agent, out);
+    put_integer("Day", record.day, out);
+    put_integer("Month", record.month, out);
+    put_integer("Year", record.year, out);
+    put_integer("Hour", record.hour, out);
+    put_integer("ResponseCode", record.response_code, out);
+    put_text("APIKey", &record.api_key, out);
+    put_time("TimeStamp", record.time_stamp, out);
+    put_text("APIVersion", &record.api_version, out);
+    put_text("APIName", &record.api_name, out);
+    put_text("APIID", &record.api_id, out);
+    put_text("OrgID", &record.org_id, out);
+    put_text("OauthID", &record.oauth_id, out);
+    put_integer("RequestTime", record.request_time, out);
+    if !current {
+        put_latency(record.latency, layout, out);
+    }
+    put_text("RawRequest", &record.raw_request, out);
+    put_text("RawResponse", &record.raw_response, out);
+    put_text("IPAddress", &record.ip_address, out);
+    put_geo(&record.geo, layout, out);
+    put_network(record.network, out);
+    if current {
+        put_latency(record.latency, layout, out);
+    }
+    put_texts("Tags", record.tags.as_deref(), out);
+    put_text("Alias", &record.alias, out);
+    put_boolean("TrackPath", record.track_path, out);
+    put_time("ExpireAt", record.expire_at, out);
+    if current {
+        put_text("ApiSchema", &record.api_schema, out);
+        put_text("OriginalPath", &record.original_path, out);
+        put_text("ListenPath", &record.listen_path, out);
+        put_graphql(&record.graphql, out);
+        put_mcp(&record.mcp, out);
+        put_text("CollectionName", &record.collection_name, out);
+    }
+}
+
+fn put_text(name: &str, value: &str, out: &mut Vec<u8>) {
+    write::text(name, out);
+    write::text(value, out);
+}
+
+fn put_integer(name: &str, value: i64, out: &mut Vec<u8>) {
+    write::text(name, out);
+    write::integer(value, out);
+}
+
+fn put_float(name: &str, value: f64, out: &mut Vec<u8>) {
+    write::text(name, out);
+    write::float(value, out);
+}
+
+fn put_boolean(name: &str, value: bool, out: &mut Vec<u8>) {
+    write::text(name, out);
+    write::boolean(value, out);
+}
+
+/// Seconds and nanoseconds as a list, each as a number of its own; not msgpack's own form of an instant.
+fn put_time(name: &str, value: Time, out: &mut Vec<u8>) {
+    write::text(name, out);
+    write::array(2, out);
+    write::integer(value.seconds, out);
+    write::integer(i64::from(value.nanos), out);
+}
+
+fn put_texts(name: &str, values: Option<&[Text<'_>]>, out: &mut Vec<u8>) {
+    write::text(name, out);
+    texts(values, out);
+}
+
+fn texts(values: Option<&[Text<'_>]>, out: &mut Vec<u8>) {
+    list(values, out, |value, out| write::text(value, out));
+}
+
+fn list<T>(values: Option<&[T]>, out: &mut Vec<u8>, put: impl Fn(&T, &mut Vec<u8>)) {
+    let Some(values) = values else { return write::nil(out) };
+    write::array(values.len(), out);
+    values.iter().for_each(|value| put(value, out));
+}
+
+fn pairs<T>(values: Option<&[(Text<'_>, T)]>, out: &mut Vec<u8>, put: impl Fn(&T, &mut Vec<u8>)) {
+    let Some(values) = values else { return write::nil(out) };
+    write::map(values.len(), out);
+    for (name, value) in values {
+        write::text(name, out);
+        put(value, out);
+    }
+}
+
+fn put_geo(geo: &Geo<'_>, layout: Layout, out: &mut Vec<u8>) {
+    write::text("Geo", out);
+    write::map(3, out);
+    write::text("Country", out);
+    write::map(1, out);
+    put_text("ISOCode", &geo.country, out);
+    write::text("City", out);
+    if layout == Layout::Current {
+        write::map(2, out);
+        write::text("GeoNameID", out);
+        write::unsigned(geo.geo_name_id, out);
+    } else {
+        write::map(1, out);
+    }
+    write::text("Names", out);
+    pairs(geo.names.as_deref(), out, |name, out| write::text(name, out));
+    write::text("Location", out);
+    write::map(3, out);
+    put_float("Latitude", geo.latitude, out);
+    put_float("Longitude", geo.longitude, out);
+    put_text("TimeZone", &geo.time_zone, out);
+}
+
+fn put_network(network: Network, out: &mut Vec<u8>) {
+    write::text("Network", out);
+    write::map(4, out);
+    put_integer("OpenConnections", network.open_connections, out);
+    put_integer("ClosedConnection", network.closed_connections, out);
+    put_integer("BytesIn", network.bytes_in, out);
+    put_integer("BytesOut", network.bytes_out, out);
+}
+
+fn put_latency(latency: Latency, layout: Layout, out: &mut Vec<u8>) {
+    write::text("Latency", out);
+    write::map(if layout == Layout::Current { 3 } else { 2 }, out);
+    put_integer("Total", latency.total, out);
+    put_integer("Upstream", latency.upstream, out);
+    if layout == Layout::Current {
+        put_integer("Gateway", latency.gateway, out);
+    }
+}
+
+fn put_graphql(graphql: &GraphQl<'_>, out: &mut Vec<u8>) {
+    write::text("GraphQLStats", out);
+    write::map(7, out);
+    put_text("Variables", &graphql.variables, out);
+    put_texts("RootFields", graphql.root_fields.as_deref(), out);
+    write::text("Types", out);
+    pairs(graphql.types.as_deref(), out, |fields, out| texts(fields.as_deref(), out));
+    write::text("Errors", out);
+    list(graphql.errors.as_deref(), out, |error, out| {
+        write::map(2, out);
+        put_text("Message", &error.message, out);
+        write::text("Path", out);
+        list(error.path.as_deref(), out, |item, out| match item {
+            PathItem::Field(name) => write::text(name, out),
+            PathItem::Index(index) => write::integer(*index, out),
+        });
+    });
+    put_integer("OperationType", graphql.operation_type, out);
+    put_boolean("HasErrors", graphql.has_errors, out);
+    put_boolean("IsGraphQL", graphql.is_graphql, out);
+}
+
+fn put_mcp(mcp: &Mcp<'_>, out: &mut Vec<u8>) {
+    write::text("MCPStats", out);
+    write::map(4, out);
+    put_boolean("IsMCP", mcp.is_mcp, out);
+    put_text("JSONRPCMethod", &mcp.method, out);
+    put_text("PrimitiveType", &mcp.primitive_type, out);
+    put_text("PrimitiveName", &mcp.primitive_name, out);
+}
