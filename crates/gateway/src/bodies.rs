@@ -1,6 +1,7 @@
 //! Bodies on their way: passed on piece by piece, measured, never gathered.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use weir_pipeline::record::{Side, Writer};
 
-use crate::capture::{BodyCopy, CallSecrets, Recorder, write_trailers};
+use crate::capture::{BodyCopy, CallSecrets, Recorder, Share, write_trailers};
 use crate::plugins::Phases;
 use crate::timer::{Timer, Waiting};
 use crate::upstream::Destination;
@@ -24,7 +25,22 @@ use crate::worker::Worker;
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request, on its way to a service.
-pub(crate) struct RequestBody(Option<(Incoming, Rc<Meter>)>);
+pub(crate) struct RequestBody(Option<FromClient>);
+
+struct FromClient {
+    incoming: Incoming,
+    meter: Rc<Meter>,
+    ahead: Option<Ahead>,
+}
+
+/// What was taken from a client before it was passed on.
+struct Ahead {
+    bytes: Bytes,
+    trailers: Option<HeaderMap>,
+    /// Whether that is all.
+    ended: bool,
+    _share: Share,
+}
 
 /// What passed of a request's body. Shared by the body, which lives with the service's connection, and the recorder.
 pub(crate) struct Meter {
@@ -123,7 +139,106 @@ impl RequestBody {
 
     /// The body of the client's request.
     pub(crate) fn new(incoming: Incoming, meter: Rc<Meter>) -> Self {
-        Self(Some((incoming, meter)))
+        Self(Some(FromClient { incoming, meter, ahead: None }))
+    }
+
+    /// Takes in as much as there is, to be looked at and passed on later. Gives the body, or nothing when there is none, when
+    /// it is longer than `limit`, or when no memory is left for it. An error when the client broke off, or sent nothing for
+    /// `patience`; the meter then says which.
+    pub(crate) async fn look_ahead(
+        &mut self,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Option<Bytes>, Failed> {
+        let Some(client) = &mut self.0 else { return Ok(None) };
+        if client.ahead.is_none() {
+            let size = client.incoming.size_hint();
+            let most = size.upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(limit).min(limit);
+            if size.lower() > limit as u64 {
+                return Ok(None);
+            }
+            let Some(share) = client.meter.worker.budget.share(most) else { return Ok(None) };
+            client.ahead = Some(client.take_in(limit, patience, share).await?);
+        }
+        let whole = client.ahead.as_ref().filter(|ahead| ahead.ended && ahead.bytes.len() <= limit);
+        Ok(whole.map(|ahead| ahead.bytes.clone()))
+    }
+}
+
+/// The client's part of a call broke off.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+impl FromClient {
+    async fn take_in(&mut self, limit: usize, patience: Duration, share: Share) -> Result<Ahead, Failed> {
+        let mut ahead = Ahead { bytes: Bytes::new(), trailers: None, ended: false, _share: share };
+        let mut gathered = Vec::new();
+        while !ahead.ended && gathered.len() <= limit {
+            let next = poll_fn(|cx| Pin::new(&mut self.incoming).poll_frame(cx));
+            let Ok(next) = tokio::time::timeout(patience, next).await else {
+                self.meter.gave_up();
+                return Err(Failed);
+            };
+            match next {
+                None => ahead.ended = true,
+                Some(Err(error)) => {
+                    self.meter.state.set(MeterState::Failed(broken(&error)));
+                    return Err(Failed);
+                }
+                Some(Ok(frame)) => {
+                    self.meter.saw(&frame);
+                    ahead.ended = self.incoming.is_end_stream();
+                    match frame.into_data() {
+                        Ok(piece) => gathered.extend_from_slice(&piece),
+                        Err(frame) => ahead.trailers = frame.into_trailers().ok(),
+                    }
+                }
+            }
+        }
+        ahead.bytes = gathered.into();
+        self.meter.state.set(if ahead.ended { MeterState::Ended } else { MeterState::Sending });
+        Ok(ahead)
+    }
+
+    /// What was taken in, piece by piece; nothing when all of that was passed on.
+    fn next_ahead(&mut self) -> Option<Option<Frame<Bytes>>> {
+        let ahead = self.ahead.as_mut()?;
+        let bytes = std::mem::take(&mut ahead.bytes);
+        let frame = if bytes.is_empty() {
+            ahead.trailers.take().map(Frame::trailers)
+        } else {
+            Some(Frame::data(bytes))
+        };
+        if !ahead.ended && frame.is_none() {
+            self.ahead = None;
+            return None;
+        }
+        self.meter.last_progress.set(Instant::now());
+        self.meter.state.set(if self.is_end_stream() { MeterState::Ended } else { MeterState::Sending });
+        Some(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.ahead {
+            Some(ahead) if ahead.ended => ahead.bytes.is_empty() && ahead.trailers.is_none(),
+            Some(ahead) if !ahead.bytes.is_empty() => false,
+            _ => self.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let Some(ahead) = &self.ahead else { return self.incoming.size_hint() };
+        let held = ahead.bytes.len() as u64;
+        if ahead.ended {
+            return SizeHint::with_exact(held);
+        }
+        let rest = self.incoming.size_hint();
+        let mut whole = SizeHint::new();
+        whole.set_lower(rest.lower() + held);
+        if let Some(most) = rest.upper() {
+            whole.set_upper(most + held);
+        }
+        whole
     }
 }
 
@@ -135,7 +250,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((incoming, meter)) = &mut self.0 else { return Poll::Ready(None) };
+        let Some(client) = &mut self.0 else { return Poll::Ready(None) };
+        if let Some(frame) = client.next_ahead() {
+            return Poll::Ready(frame.map(Ok));
+        }
+        let FromClient { incoming, meter, .. } = client;
         let polled = Pin::new(&mut *incoming).poll_frame(cx);
         match &polled {
             Poll::Pending => meter.state.set(MeterState::Receiving),
@@ -152,11 +271,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
+        self.0.as_ref().is_none_or(FromClient::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), FromClient::size_hint)
     }
 }
 

@@ -249,7 +249,7 @@ fn answer_to(failure: &Failure, recorder: &Recorder) -> Answer {
     Answer::standard(status).with_error(failure.kind())
 }
 
-fn answer_to_broken_body(recorder: &Recorder) -> Answer {
+pub(crate) fn answer_to_broken_body(recorder: &Recorder) -> Answer {
     let state = recorder.request_body.as_ref().map(|meter| meter.state());
     let (status, error) = match state {
         Some(MeterState::Failed(Broken::TooSlow)) => (StatusCode::REQUEST_TIMEOUT, "client.timeout"),

@@ -18,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::answer::Answer;
 use crate::bodies::{FromService, Meter, RequestBody, ResponseBody};
 use crate::capture::{Recorder, host_of};
-use crate::forward::{Forwarded, Onward, forward};
+use crate::forward::{Forwarded, Onward, answer_to_broken_body, forward};
 use crate::framing::Refusal;
 use crate::headers::{from_gateway, from_service, split_port};
 use crate::plugins::{Call, Phases};
@@ -69,7 +69,7 @@ async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Bo
     let found = find_route(recorder);
     recorder.routed();
     let mut onward = found?;
-    let body = measured(recorder, body);
+    let mut body = measured(recorder, body);
     let chain = snapshot.chain(recorder.call.route);
     if chain.has(Phases::ACCESS) {
         for slot in chain.slots() {
@@ -79,7 +79,13 @@ async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Bo
             else {
                 continue;
             };
-            if let Some(answer) = plugin.access(&mut recorder.call).await {
+            let wanted = plugin.body_wanted(&recorder.call);
+            if wanted > 0 {
+                recorder.call.body = look_ahead(recorder, &mut body, wanted).await?;
+            }
+            let answer = plugin.access(&mut recorder.call).await;
+            recorder.call.body = None;
+            if let Some(answer) = answer {
                 return Err(answer.into());
             }
         }
@@ -167,6 +173,16 @@ fn measured(recorder: &mut Recorder, body: Incoming) -> RequestBody {
     let meter = Meter::new(Rc::clone(&recorder.connection.worker), recorder.request_copy());
     recorder.request_body = Some(Rc::clone(&meter));
     RequestBody::new(body, meter)
+}
+
+/// The whole body, for a plugin that must see it before the call goes on.
+async fn look_ahead(
+    recorder: &Recorder,
+    body: &mut RequestBody,
+    limit: usize,
+) -> Result<Option<Bytes>, Box<Answer>> {
+    let patience = recorder.connection.worker.common.settings.body_timeout;
+    body.look_ahead(limit, patience).await.map_err(|_| answer_to_broken_body(recorder).into())
 }
 
 /// The answer to a call without TLS on a route that wants it.

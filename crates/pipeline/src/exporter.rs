@@ -8,11 +8,24 @@ use serde_json::Value;
 use weir_kit::{ConfigError, FieldSpec};
 use weir_model::Exchange;
 
+use crate::policy::Policy;
+
 /// Sends batches to one place.
 #[async_trait]
 pub trait Exporter: Send + Sync {
     /// Delivers one batch, or says why not. Called with one batch at a time, in the order of the journal.
     async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError>;
+
+    /// Called once, when the target begins to run, inside the pipeline's runtime. What must run beside the deliveries (such
+    /// as asking for remote settings) is started here and ends when the exporter and its policy are dropped.
+    fn start(&self) {}
+
+    /// What this exporter has to say about calls while they are under way; the gateway asks it on every call of the
+    /// plugin's scope. Exporters built from equal settings must share what they learn at run time, because the gateway
+    /// and the pipeline build one each.
+    fn policy(&self) -> Option<Arc<dyn Policy>> {
+        None
+    }
 
     /// The position from which this target must be fed after a restart, for a target that keeps its own cursor in its own
     /// commits (the store). `None`: the pipeline keeps the cursor and moves it on delivery.

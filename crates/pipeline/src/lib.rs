@@ -1,7 +1,7 @@
 //! How exchanges travel: one bounded door, processors in order, one journal, a cursor on it for every target, and a
 //! ledger that balances.
 //!
-//! In reading order: [`exporter`], [`receiver`] (what plug-ins implement), [`record`] (the flat form of an exchange),
+//! In reading order: [`exporter`], [`policy`], [`receiver`] (what plug-ins implement), [`record`] (the flat form of an exchange),
 //! [`ledger`], [`intake`], [`processors`], `journal`, [`target`],
 //! [`tap`], [`pipeline`] (the whole, put together).
 
@@ -12,6 +12,7 @@ pub mod intake;
 mod journal;
 pub mod ledger;
 pub mod pipeline;
+pub mod policy;
 pub mod processors;
 pub mod receipt;
 pub mod receiver;
@@ -29,6 +30,7 @@ pub use intake::Intake;
 pub use journal::{JournalSettings, JournalStatus, OpenError};
 pub use ledger::{LastError, Ledger, LedgerSnapshot, SourceAccount, TargetAccount, reason};
 pub use pipeline::{Pipeline, PipelineSettings, PipelineStatus};
+pub use policy::{Policy, PolicyAnswer, PolicyCall, Verdict};
 pub use processors::{Learned, ProcessorSettings, Processors, Sampling};
 pub use receipt::{NoRoom, Receipt};
 pub use receiver::{Call, Credential, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};

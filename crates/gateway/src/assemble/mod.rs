@@ -13,7 +13,6 @@ use http::StatusCode;
 use serde_json::Value;
 use url::Url;
 use weir_kit::{ConfigError, Problem, Timestamp};
-use weir_pipeline::CaptureWish;
 use weir_state::Reader;
 
 use self::chains::{Place, Scoped, chain};
@@ -22,7 +21,7 @@ use self::rows::{
     UpstreamRow,
 };
 use crate::entities::{Fault, Spelling, WHOLE};
-use crate::plugins::{Configured, Directory, PluginRegistry};
+use crate::plugins::{Asked, Configured, Directory, PluginRegistry};
 use crate::router::{Conditions, KongRouter, NoMatch, Tier};
 use crate::snapshot::{PathHandling, Route, Service, Snapshot, Target, Upstream, UpstreamProtocol};
 
@@ -60,8 +59,8 @@ pub struct Assembler {
     upstreams: Rows<UpstreamRow>,
     targets: Rows<TargetRow>,
     plugins: Rows<PluginRow>,
-    /// What exporters wish to capture, by plugin id; asking builds them.
-    wishes: Mutex<HashMap<String, (Value, CaptureWish)>>,
+    /// What exporters ask of the gateway, by plugin id; asking builds them.
+    asked: Mutex<HashMap<String, (Value, Asked)>>,
     /// The router and what it was built from.
     router: Mutex<Option<(RoutedBy, Arc<KongRouter>)>>,
 }
@@ -82,7 +81,7 @@ impl Assembler {
             upstreams: Rows::of("upstreams"),
             targets: Rows::of("targets"),
             plugins: Rows::of("plugins"),
-            wishes: Mutex::default(),
+            asked: Mutex::default(),
             router: Mutex::default(),
         }
     }
@@ -149,7 +148,7 @@ impl Assembler {
             }
             let id: Arc<str> = row.id.as_str().into();
             let configured = Configured { id: id.clone(), config: &row.config, directory };
-            let built = self.wish(&row).and_then(|wish| self.registry.build(&row.name, configured, wish));
+            let built = self.asked(&row).and_then(|asked| self.registry.build(&row.name, configured, asked));
             let plugin = match built {
                 Ok(plugin) => plugin,
                 Err(error) => {
@@ -176,26 +175,26 @@ impl Assembler {
                 plugin,
             });
         }
-        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        wishes.retain(|id, _| exporters.iter().any(|exporter| *exporter.id == **id));
-        drop(wishes);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|id, _| exporters.iter().any(|exporter| *exporter.id == **id));
+        drop(asked);
         if problems.is_empty() { Ok((scoped, exporters)) } else { Err(Fault::Invalid(problems)) }
     }
 
-    /// What an exporter wishes to capture, asked once per configuration.
-    fn wish(&self, row: &PluginRow) -> Result<CaptureWish, ConfigError> {
+    /// What an exporter asks of the gateway, built once per configuration.
+    fn asked(&self, row: &PluginRow) -> Result<Asked, ConfigError> {
         if self.registry.exporter(&row.name).is_none() {
-            return Ok(CaptureWish::default());
+            return Ok(Asked::default());
         }
-        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((config, wish)) = wishes.get(&row.id)
+        let mut known = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((config, asked)) = known.get(&row.id)
             && *config == row.config
         {
-            return Ok(*wish);
+            return Ok(asked.clone());
         }
-        let wish = self.registry.capture(&row.name, &row.config)?;
-        wishes.insert(row.id.clone(), (row.config.clone(), wish));
-        Ok(wish)
+        let asked = self.registry.asked(&row.name, &row.config)?;
+        known.insert(row.id.clone(), (row.config.clone(), asked.clone()));
+        Ok(asked)
     }
 
     fn directory(&self, reader: &Reader<'_>) -> Result<Directory, Fault> {

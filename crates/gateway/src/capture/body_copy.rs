@@ -25,8 +25,26 @@ impl Budget {
         left.is_some()
     }
 
+    /// A part of it, given back when dropped; nothing when so much is not left.
+    pub(crate) fn share(self: &Rc<Self>, bytes: usize) -> Option<Share> {
+        self.take(bytes).then(|| Share { bytes, budget: Rc::clone(self) })
+    }
+
     fn give_back(&self, bytes: usize) {
         self.0.set(self.0.get() + bytes);
+    }
+}
+
+/// Part of a budget.
+#[derive(Debug)]
+pub(crate) struct Share {
+    bytes: usize,
+    budget: Rc<Budget>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use weir_model::Exchange;
 
-pub(crate) use body_copy::{BodyCopy, Budget};
+pub(crate) use body_copy::{BodyCopy, Budget, Share};
 pub(crate) use drain::{Drain, start as start_drain};
 pub use pool::{CaptureCounts, DropReason};
 pub(crate) use pool::{ChunkPool, WorkerSlot};

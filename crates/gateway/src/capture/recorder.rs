@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HOST};
 use http::{HeaderMap, StatusCode, Version, request, response};
 use weir_kit::{Clock, SystemClock};
-use weir_model::WhyNot;
+use weir_model::{Attributes, Identity, WhyNot};
 use weir_pipeline::CaptureWish;
 use weir_pipeline::record::{BodyEnd, Side, Text, Timing, Writer};
 
@@ -79,6 +79,9 @@ impl Recorder {
             tls: connection.tls,
             request,
             consumer: None,
+            identity: Identity::default(),
+            attributes: Attributes::default(),
+            body: None,
             response_headers: HeaderMap::new(),
             kept: http::Extensions::new(),
             snapshot: worker.snapshot(),
@@ -192,6 +195,15 @@ impl Recorder {
                 .optional(Text::ConsumerUsername, consumer.username.as_deref())
                 .optional(Text::ConsumerCustomId, consumer.custom_id.as_deref())
                 .optional(Text::ConsumerCredential, consumer.credential.as_deref());
+        }
+        let Identity { user, company, subscription, session } = &call.identity;
+        writer
+            .optional(Text::User, user.as_deref())
+            .optional(Text::Company, company.as_deref())
+            .optional(Text::Subscription, subscription.as_deref())
+            .optional(Text::Session, session.as_deref());
+        for (name, value) in call.attributes.iter() {
+            writer.attribute(name, value);
         }
         writer.text(Text::Scheme, if call.tls { "https" } else { "http" });
         match &self.refused_line {

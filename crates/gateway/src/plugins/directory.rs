@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_kit::Timestamp;
+use weir_kit::{Secret, Timestamp};
 
 use super::Authenticated;
 
@@ -19,6 +19,7 @@ pub struct Directory {
 #[derive(Debug, Clone)]
 struct Key {
     id: Arc<str>,
+    secret: Arc<Secret>,
     consumer: usize,
     ends_at: Option<Timestamp>,
 }
@@ -36,6 +37,7 @@ impl Directory {
             username,
             custom_id,
             credential: None,
+            key: None,
             anonymous: false,
         });
     }
@@ -43,7 +45,8 @@ impl Directory {
     /// Adds a key of a consumer that was added before; false when there is no such consumer.
     pub fn add_key(&mut self, id: Arc<str>, key: &str, consumer: &str, ends_at: Option<Timestamp>) -> bool {
         let Some(&consumer) = self.by_name.get(consumer) else { return false };
-        self.keys.insert(key.into(), Key { id, consumer, ends_at });
+        let secret = Arc::new(Secret::new(key));
+        self.keys.insert(key.into(), Key { id, secret, consumer, ends_at });
         true
     }
 
@@ -54,7 +57,11 @@ impl Directory {
             return None;
         }
         let consumer = self.consumers.get(found.consumer)?.clone();
-        Some(Authenticated { credential: Some(found.id.clone()), ..consumer })
+        Some(Authenticated {
+            credential: Some(found.id.clone()),
+            key: Some(found.secret.clone()),
+            ..consumer
+        })
     }
 
     /// The consumer to stand for callers that could not be authenticated, by id or `username`.

@@ -25,11 +25,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, request, response};
-use weir_kit::Timestamp;
-use weir_model::{ExchangeId, Peer};
+use weir_kit::{Secret, Timestamp};
+use weir_model::{Attributes, ExchangeId, Identity, Peer};
 use weir_pipeline::CaptureWish;
 
 pub use directory::Directory;
+pub use exporter::Asked;
 pub use registry::{Configured, PLUGINS, PluginKind, PluginRegistry};
 
 use crate::answer::Answer;
@@ -57,6 +58,12 @@ pub trait Plugin: Send + Sync {
 
     /// Before routing.
     fn rewrite(&self, _call: &mut Call) {}
+
+    /// Bytes of the request's body that must have come before `access`; 0 for none. A body of that size or less is then in
+    /// [`Call::body`]. The call waits for it, as long as the client keeps sending.
+    fn body_wanted(&self, _call: &Call) -> usize {
+        0
+    }
 
     /// Before the call goes on; `Some` answers in place of the service, and later plugins' `access` is not run.
     async fn access(&self, _call: &mut Call) -> Option<Answer> {
@@ -225,7 +232,13 @@ pub struct Call {
     pub request: request::Parts,
     /// Who called, once a plugin has found out.
     pub consumer: Option<Rc<Authenticated>>,
-    /// Headers to add to the answer, whoever makes it.
+    /// Who called, as a policy knows them; for the record.
+    pub identity: Identity,
+    /// What else a policy says of the call; for the record.
+    pub attributes: Attributes,
+    /// The whole body of the request, while a plugin that wanted it is asked.
+    pub body: Option<Bytes>,
+    /// Headers to set on the answer, whoever makes it.
     pub response_headers: HeaderMap,
     /// What plugins keep from one phase to the next, by type.
     pub kept: Extensions,
@@ -261,8 +274,10 @@ pub struct Authenticated {
     pub username: Option<Arc<str>>,
     /// Kong's `custom_id`.
     pub custom_id: Option<Arc<str>>,
-    /// Id of the credential, never the credential.
+    /// Id of the credential.
     pub credential: Option<Arc<str>>,
+    /// The credential, where it is a key. Never recorded.
+    pub key: Option<Arc<Secret>>,
     /// Whether this is the consumer named by `anonymous`.
     pub anonymous: bool,
 }

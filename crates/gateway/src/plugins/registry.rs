@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use weir_kit::{ConfigError, FieldSpec};
-use weir_pipeline::{CaptureWish, ExporterKind};
+use weir_pipeline::ExporterKind;
 
+use super::exporter::Asked;
 use super::{Directory, Plugin, correlation_id, exporter, key_auth};
 
 /// A plugin of the gateway.
@@ -38,7 +39,8 @@ pub struct Configured<'a> {
 pub static PLUGINS: &[PluginKind] = &[correlation_id::KIND, key_auth::KIND];
 
 /// Priorities of loggers that had one in Kong; other exporters run with the lowest of them.
-const EXPORTER_PRIORITIES: &[(&str, i32)] = &[("runscope", 5), ("galileo", 3), ("mashape-analytics", 3)];
+const EXPORTER_PRIORITIES: &[(&str, i32)] =
+    &[("moesif", 5), ("runscope", 5), ("galileo", 3), ("mashape-analytics", 3)];
 const EXPORTER_PRIORITY: i32 = 2;
 
 /// All plugins that can be configured.
@@ -101,24 +103,23 @@ impl PluginRegistry {
     /// What the plugin says.
     pub fn try_build(&self, name: &str, config: &Value) -> Result<(), ConfigError> {
         if self.exporter(name).is_some() {
-            return self.capture(name, config).map(|_| ());
+            return self.asked(name, config).map(|_| ());
         }
         let configured = Configured { id: Arc::from(""), config, directory: &Arc::default() };
-        self.build(name, configured, CaptureWish::default()).map(|_| ())
+        self.build(name, configured, Asked::default()).map(|_| ())
     }
 
-    /// What an exporter's settings ask the gateway to capture.
+    /// What an exporter's settings ask of the gateway.
     ///
     /// # Errors
     /// What the exporter says about its settings.
-    pub fn capture(&self, name: &str, config: &Value) -> Result<CaptureWish, ConfigError> {
-        match self.exporter(name) {
-            Some(kind) => Ok((kind.build)(config.clone())?.capture),
-            None => Ok(CaptureWish::default()),
-        }
+    pub fn asked(&self, name: &str, config: &Value) -> Result<Asked, ConfigError> {
+        let Some(kind) = self.exporter(name) else { return Ok(Asked::default()) };
+        let built = (kind.build)(config.clone())?;
+        Ok(Asked { wish: built.capture, policy: built.exporter.policy() })
     }
 
-    /// Builds a plugin; `wish` is what [`Self::capture`] said and is only for exporters.
+    /// Builds a plugin; `asked` is what [`Self::asked`] said and is only for exporters.
     ///
     /// # Errors
     /// What the plugin says, or that there is none of this name.
@@ -126,11 +127,11 @@ impl PluginRegistry {
         &self,
         name: &str,
         configured: Configured<'_>,
-        wish: CaptureWish,
+        asked: Asked,
     ) -> Result<Arc<dyn Plugin>, ConfigError> {
         match own(name) {
             Some(kind) => (kind.build)(configured),
-            None if self.exporter(name).is_some() => Ok(exporter::plugin(configured.id, wish)),
+            None if self.exporter(name).is_some() => Ok(exporter::plugin(configured.id, asked)),
             None => Err(ConfigError::one("name", format!("plugin '{name}' not enabled"))),
         }
     }

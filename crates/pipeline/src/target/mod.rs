@@ -204,6 +204,9 @@ impl Inner {
         });
         let (orders, inbox) = watch::channel(Order::Run);
         let fingerprint = spec.fingerprint.clone();
+        let entered = self.runtime.enter();
+        spec.exporter.start();
+        drop(entered);
         let worker = Worker::new(spec, position, self.journal.clone(), self.ledger.clone(), inbox);
         let task = self.runtime.spawn(worker.run());
         Ok((name, Running { fingerprint, orders, task }))
