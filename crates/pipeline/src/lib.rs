@@ -1,13 +1,16 @@
 //! How exchanges travel: one bounded door, processors in order, one journal, a cursor on it for every target, and a
 //! ledger that balances.
 //!
-//! In reading order: [`exporter`], [`policy`], [`receiver`] (what plug-ins implement), [`record`] (the flat form of an exchange),
+//! In reading order: [`exporter`], [`policy`], [`receiver`], [`desk`] (what plug-ins implement and may ask for),
+//! [`governance`], [`record`] (the flat form of an exchange),
 //! [`ledger`], [`intake`], [`processors`], `journal`, [`target`],
 //! [`tap`], [`pipeline`] (the whole, put together).
 
+pub mod desk;
 pub mod exporter;
 pub mod file_format;
 pub mod filter;
+pub mod governance;
 pub mod intake;
 mod journal;
 pub mod ledger;
@@ -21,11 +24,13 @@ pub mod tap;
 pub mod target;
 pub mod testing;
 
+pub use desk::{Desk, DeskError, ProfileKind, ProfileUpdate, Question};
 pub use exporter::{
     Batch, Built, CaptureWish, Delivered, ExportError, Exporter, ExporterKind, QueueSettings,
 };
 pub use file_format::{Imported, Importer, ImporterKind, Renderer, RendererKind};
 pub use filter::Filter;
+pub use governance::Governance;
 pub use intake::Intake;
 pub use journal::{JournalSettings, JournalStatus, OpenError};
 pub use ledger::{LastError, Ledger, LedgerSnapshot, SourceAccount, TargetAccount, reason};

@@ -1,10 +1,17 @@
 //! What accepts the reports of others, in their own words.
 
+use async_trait::async_trait;
 use http::{HeaderMap, Method, StatusCode};
 use weir_kit::Timestamp;
-use weir_model::{Exchange, Peer, ProjectId};
+use weir_model::{Exchange, ExchangeId, Peer, ProjectId};
+
+use crate::desk::Desk;
 
 /// Understands one foreign protocol. Pure: the server does the reading, inflating, authentication and waiting.
+///
+/// A call to a mount for reports goes through [`Receiver::decode`] and [`Receiver::reply`]; one to a mount at the desk
+/// through [`Receiver::answer`].
+#[async_trait]
 pub trait Receiver: Send + Sync {
     /// Which requests are for it.
     fn mounts(&self) -> &'static [Mount];
@@ -14,6 +21,12 @@ pub trait Receiver: Send + Sync {
 
     /// The answer once the fate of the entries is known.
     fn reply(&self, call: &Call<'_>, outcome: &Outcome) -> Reply;
+
+    /// The answer to a call at the desk: a question, or anything else that is no report of traffic.
+    async fn answer(&self, call: &Call<'_>, _desk: &dyn Desk) -> Reply {
+        let reason = format!("nothing is asked at {}", call.mount);
+        self.refuse(call, &Malformed { status: StatusCode::NOT_FOUND, reason })
+    }
 
     /// The answer to a call that could not be read at all.
     fn refuse(&self, call: &Call<'_>, malformed: &Malformed) -> Reply;
@@ -28,6 +41,20 @@ pub struct Mount {
     pub path: &'static str,
     /// Largest body accepted, in bytes, both on the wire and inflated.
     pub max_body_bytes: usize,
+    /// Whether its calls are answered at the desk instead of being taken as reports.
+    pub at_desk: bool,
+}
+
+impl Mount {
+    /// A place for reports.
+    pub const fn report(method: &'static str, path: &'static str, max_body_bytes: usize) -> Self {
+        Self { method, path, max_body_bytes, at_desk: false }
+    }
+
+    /// A place at the desk.
+    pub const fn desk(method: &'static str, path: &'static str, max_body_bytes: usize) -> Self {
+        Self { method, path, max_body_bytes, at_desk: true }
+    }
 }
 
 /// One call to a receiver, body inflated under the mount's limit.
@@ -97,12 +124,18 @@ pub struct Outcome {
     pub offered: usize,
     /// Entries that are safe in the journal.
     pub saved: usize,
+    /// Ids of the exchanges that were handed on, with the index of their entry, in order.
+    pub ids: Vec<(usize, ExchangeId)>,
     /// Entries that are not, and why: unreadable, of an unknown credential, or no room.
     pub rejected: Vec<Rejected>,
+    /// Whether entries were rejected because of their credential.
+    pub unknown_credential: bool,
     /// Whether the call should be sent again later because there was no room.
     pub busy: bool,
     /// The project of the entries, when they share one.
     pub project: Option<ProjectId>,
+    /// Tag of the [`Governance`](crate::Governance) of that project, for protocols that say it in every answer.
+    pub governance: Option<String>,
 }
 
 /// An answer, ready to send.

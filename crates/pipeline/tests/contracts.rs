@@ -86,7 +86,7 @@ struct Paths(Flaw);
 
 impl Receiver for Paths {
     fn mounts(&self) -> &'static [Mount] {
-        &[Mount { method: "POST", path: "/paths", max_body_bytes: 1_000 }]
+        &[Mount { method: "POST", path: "/paths", max_body_bytes: 1_000, at_desk: false }]
     }
 
     fn decode(&self, call: &Call<'_>) -> Result<Decoded, Malformed> {

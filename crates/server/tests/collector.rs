@@ -42,6 +42,33 @@ async fn a_report_is_stored_and_answered_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn a_receiver_answers_questions_at_the_desk() {
+    let fixture = Fixture::with(|parts| {
+        parts.settings.credentials.insert("t".to_owned(), ProjectId::from("shop"));
+        parts.settings.unknown_credentials = UnknownCredentials::Refuse;
+    })
+    .await;
+    let mut exchanges: Vec<Exchange> = (0..4).map(support::exchange).collect();
+    let id = exchanges[3].id;
+    for exchange in &mut exchanges[1..] {
+        exchange.project = ProjectId::from("shop");
+    }
+    fixture.hold(exchanges).await;
+    for (path, status, text) in [
+        ("/toy/t/paths", 200, "/users/1 /users/2"),
+        ("/toy/t/paths?method:POST", 200, "/users/3"),
+        (format!("/toy/t/paths?{id}").as_str(), 200, "/users/3"),
+        ("/toy/t/paths?staus:1", 400, "unknown field"),
+        ("/toy/other/paths", 401, "who are you?"),
+    ] {
+        let answer = fixture.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(body.starts_with(text), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_decide_whose_traffic_it_is() {
     let fixture = Fixture::with(|parts| {
         parts.settings.credentials.insert("known-token-1".into(), ProjectId::from("shop"));

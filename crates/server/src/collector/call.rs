@@ -14,12 +14,12 @@ use weir_kit::Timestamp;
 use weir_kit::inflate::{Coding, InflateError, inflate};
 use weir_model::{Exchange, Peer, ProjectId};
 use weir_pipeline::{
-    Call, Credential, Decoded, Malformed, Mount, NoRoom, Outcome, Receiver, Rejected, Reply,
+    Call, Credential, Decoded, Desk, Malformed, Mount, NoRoom, Outcome, Receiver, Rejected, Reply,
 };
 
+use super::desk::{FrontDesk, project_of};
 use super::{MALFORMED, UNKNOWN_CREDENTIAL};
 use crate::api::App;
-use crate::parts::UnknownCredentials;
 use crate::spelling::Spelling;
 
 /// Bodies larger than this are inflated and decoded away from the threads that serve connections.
@@ -71,6 +71,12 @@ struct Held {
     places: Vec<OwnedSemaphorePermit>,
 }
 
+/// What a call is, once its body can be read.
+enum Understood {
+    Report(Decoded),
+    AtDesk,
+}
+
 impl Report {
     async fn run(self, body: Body) -> Reply {
         let mut held = match self.read(body).await {
@@ -79,16 +85,16 @@ impl Report {
         };
         let report = Arc::new(self);
         let large = held.bytes.len() > MAX_INLINE || !codings(&report.parts.headers).is_empty();
-        let decoded = if large {
+        let understood = if large {
             let (working, mut moved) = (report.clone(), held);
             let work = tokio::task::spawn_blocking(move || {
-                let decoded = working.decode(&mut moved);
-                (decoded, moved)
+                let understood = working.understand(&mut moved);
+                (understood, moved)
             });
             match work.await {
-                Ok((decoded, back)) => {
+                Ok((understood, back)) => {
                     held = back;
-                    decoded
+                    understood
                 }
                 Err(error) => {
                     tracing::error!(%error, path = report.mount.path, "a report could not be decoded");
@@ -98,10 +104,14 @@ impl Report {
                 }
             }
         } else {
-            report.decode(&mut held)
+            report.understand(&mut held)
         };
-        match decoded {
-            Ok(decoded) => report.deliver(decoded, &held.bytes).await,
+        match understood {
+            Ok(Understood::Report(decoded)) => report.deliver(decoded, &held.bytes).await,
+            Ok(Understood::AtDesk) => {
+                let desk = FrontDesk(&report.app);
+                report.receiver.answer(&report.call(&held.bytes), &desk).await
+            }
             Err(malformed) => report.refuse(&held.bytes, &malformed),
         }
     }
@@ -143,8 +153,8 @@ impl Report {
         })
     }
 
-    /// Removes the content codings and reads the report.
-    fn decode(&self, held: &mut Held) -> Result<Decoded, Malformed> {
+    /// Removes the content codings and reads the report, if it is one.
+    fn understand(&self, held: &mut Held) -> Result<Understood, Malformed> {
         let codings = codings(&self.parts.headers);
         if codings.len() > MAX_CODINGS {
             let reason = format!("more than {MAX_CODINGS} content codings on top of each other");
@@ -165,7 +175,10 @@ impl Report {
             let place = self.take(bytes.len())?;
             *held = Held { bytes, places: vec![place] };
         }
-        self.receiver.decode(&self.call(&held.bytes))
+        if self.mount.at_desk {
+            return Ok(Understood::AtDesk);
+        }
+        self.receiver.decode(&self.call(&held.bytes)).map(Understood::Report)
     }
 
     fn call<'a>(&'a self, body: &'a [u8]) -> Call<'a> {
@@ -213,7 +226,6 @@ impl Report {
     }
 
     fn sort(&self, decoded: Decoded) -> Sorted {
-        let settings = &self.app.settings;
         let mut sorted = Sorted { malformed: decoded.rejected.len() as u64, ..Sorted::default() };
         // Accepted entries are those, in order, that were not rejected.
         let rejected: HashSet<usize> = decoded.rejected.iter().map(|rejected| rejected.index).collect();
@@ -223,23 +235,21 @@ impl Report {
         let mut projects: Vec<ProjectId> = Vec::new();
         for (credential, mut exchange) in decoded.accepted {
             let index = indexes.next().unwrap_or(0);
-            let known = settings.credentials.get(&credential.token);
-            match (known, settings.unknown_credentials) {
-                (None, UnknownCredentials::Refuse) => {
-                    sorted.unknown += 1;
-                    let reason = refusal(&credential);
-                    sorted.outcome.rejected.push(Rejected { index, reason });
-                    continue;
-                }
-                (Some(project), _) => exchange.project = project.clone(),
-                (None, UnknownCredentials::Accept) => exchange.project = ProjectId::default(),
-            }
+            let Some(project) = project_of(&self.app.settings, &credential) else {
+                sorted.unknown += 1;
+                sorted.outcome.unknown_credential = true;
+                sorted.outcome.rejected.push(Rejected { index, reason: refusal(&credential) });
+                continue;
+            };
+            exchange.project = project;
+            sorted.outcome.ids.push((index, exchange.id));
             if !projects.contains(&exchange.project) {
                 projects.push(exchange.project.clone());
             }
             sorted.exchanges.push(exchange);
         }
         if let [only] = projects.as_slice() {
+            sorted.outcome.governance = Some(FrontDesk(&self.app).governance(only).tag.clone());
             sorted.outcome.project = Some(only.clone());
         }
         sorted

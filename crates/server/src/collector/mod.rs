@@ -1,8 +1,10 @@
 //! Reports in foreign formats, at their original paths.
 //!
-//! In reading order: `paths` (which receiver a call is for), `call` (reading, inflating, decoding, submitting).
+//! In reading order: `paths` (which receiver a call is for), `call` (reading, inflating, decoding, submitting), `desk`
+//! (what receivers may ask for).
 
 mod call;
+mod desk;
 mod paths;
 
 pub(crate) use call::{Bare, preflight, serve};

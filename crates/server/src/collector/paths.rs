@@ -145,7 +145,7 @@ mod tests {
     }
 
     const fn mount(method: &'static str, path: &'static str) -> Mount {
-        Mount { method, path, max_body_bytes: 10 }
+        Mount::report(method, path, 10)
     }
 
     fn found(collector: &Collector, method: &str, path: &str) -> String {

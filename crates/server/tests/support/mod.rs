@@ -15,9 +15,9 @@ use weir_model::{
     Body, Exchange, ExchangeId, Headers, Identity, Operation, Origin, Protocol, Request, Response,
 };
 use weir_pipeline::{
-    Batch, Call, Credential, Decoded, Delivered, ExportError, Exporter, Filter, Imported, Importer,
-    ImporterKind, Malformed, Mount, Outcome, Pipeline, PipelineSettings, Processors, QueueSettings, Receiver,
-    Rejected, Renderer, RendererKind, Reply, Start, TargetSpec,
+    Batch, Call, Credential, Decoded, Delivered, Desk, ExportError, Exporter, Filter, Imported, Importer,
+    ImporterKind, Malformed, Mount, Outcome, Pipeline, PipelineSettings, Processors, Question, QueueSettings,
+    Receiver, Rejected, Renderer, RendererKind, Reply, Start, TargetSpec,
 };
 use weir_server::{Addresses, Server, ServerHandle, ServerParts, Settings};
 use weir_store::memory::MemoryStore;
@@ -213,12 +213,14 @@ pub struct Toy;
 
 pub const TOY_LIMIT: usize = 100_000;
 
-static MOUNTS: [Mount; 3] = [
-    Mount { method: "POST", path: "/toy", max_body_bytes: TOY_LIMIT },
-    Mount { method: "GET", path: "/toy", max_body_bytes: TOY_LIMIT },
-    Mount { method: "POST", path: "/toy/{bucket}/events", max_body_bytes: TOY_LIMIT },
+static MOUNTS: [Mount; 4] = [
+    Mount::report("POST", "/toy", TOY_LIMIT),
+    Mount::report("GET", "/toy", TOY_LIMIT),
+    Mount::report("POST", "/toy/{bucket}/events", TOY_LIMIT),
+    Mount::desk("GET", "/toy/{token}/paths", TOY_LIMIT),
 ];
 
+#[async_trait]
 impl Receiver for Toy {
     fn mounts(&self) -> &'static [Mount] {
         &MOUNTS
@@ -264,6 +266,27 @@ impl Receiver for Toy {
             status,
             headers: vec![("X-Toy-ETag", "t1".into()), ("content-type", "application/json".into())],
             body: body.to_string().into_bytes(),
+        }
+    }
+
+    /// The paths of what matches the query string, or of the exchange that it names.
+    async fn answer(&self, call: &Call<'_>, desk: &dyn Desk) -> Reply {
+        let answer = |status, body: String| Reply { status, headers: Vec::new(), body: body.into_bytes() };
+        let credential = Credential { token: call.parameters[0].1.clone(), environment: None };
+        let Some(project) = desk.project(&credential) else {
+            return answer(StatusCode::UNAUTHORIZED, "who are you?".into());
+        };
+        let text = call.query.unwrap_or("");
+        let found = match text.parse() {
+            Ok(id) => desk.get(&project, id).await.map(|found| found.into_iter().collect()),
+            Err(_) => desk.list(&project, &Question { text, since: None, before: None, limit: 2 }).await,
+        };
+        match found {
+            Ok(found) => {
+                let paths: Vec<String> = found.into_iter().map(|found| found.request.path).collect();
+                answer(StatusCode::OK, paths.join(" "))
+            }
+            Err(error) => answer(StatusCode::BAD_REQUEST, error.to_string()),
         }
     }
 

@@ -17,7 +17,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ERRORS: usize = 100;
 
 const fn mount(method: &'static str, path: &'static str) -> Mount {
-    Mount { method, path, max_body_bytes: MAX_BODY_BYTES }
+    Mount::report(method, path, MAX_BODY_BYTES)
 }
 
 static MOUNTS: [Mount; 6] = [
