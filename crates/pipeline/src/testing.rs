@@ -7,7 +7,7 @@ mod random;
 mod receiver;
 mod server;
 
-pub use exporter::{ExporterCase, check_exporter};
+pub use exporter::{ExporterCase, check_exporter, check_local_exporter};
 pub use random::random_exchange;
 pub use receiver::{ReceiverCase, check_receiver};
 pub use server::{Answer, Received, Server};

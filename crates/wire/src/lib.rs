@@ -8,10 +8,15 @@
 
 pub mod access_log;
 pub mod auto;
+pub mod csv;
 pub mod galileo;
+pub mod graylog;
 pub mod har;
 pub mod parts;
 pub mod registry;
+pub mod statsd;
+pub mod stdout;
+pub mod syslog;
 pub mod tyk;
 pub mod weir;
 

@@ -9,7 +9,9 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use weir_kit::Timestamp;
 use weir_model::{Exchange, ExchangeId, Request, Response};
-use weir_pipeline::testing::{Answer, ExporterCase, ReceiverCase, check_exporter, check_receiver};
+use weir_pipeline::testing::{
+    Answer, ExporterCase, ReceiverCase, check_exporter, check_local_exporter, check_receiver,
+};
 use weir_pipeline::{Exporter, ExporterKind};
 use weir_wire::galileo::encode;
 use weir_wire::registry::{EXPORTERS, RECEIVERS, exporter};
@@ -17,6 +19,22 @@ use weir_wire::registry::{EXPORTERS, RECEIVERS, exporter};
 fn build(kind: &ExporterKind, settings: Value) -> Box<dyn Exporter> {
     let settings = weir_kit::schema::check(kind.fields, settings).unwrap();
     (kind.build)(settings).unwrap().exporter
+}
+
+#[tokio::test]
+async fn csv_exporter() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = exporter("csv").unwrap();
+    check_local_exporter(&|| build(kind, json!({"csv_dir": folder.path()}))).await;
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(!files.is_empty());
+}
+
+#[tokio::test]
+async fn dogstatsd_exporter() {
+    let (kind, socket) = (exporter("dogstatsd").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = socket.local_addr().unwrap().to_string();
+    check_local_exporter(&|| build(kind, json!({"address": address}))).await;
 }
 
 #[tokio::test]
@@ -30,6 +48,13 @@ async fn galileo_exporter() {
 }
 
 #[tokio::test]
+async fn graylog_exporter() {
+    let (kind, socket) = (exporter("graylog").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let port = socket.local_addr().unwrap().port();
+    check_local_exporter(&|| build(kind, json!({"host": "127.0.0.1", "port": port}))).await;
+}
+
+#[tokio::test]
 async fn mashape_analytics_exporter() {
     let kind = exporter("mashape-analytics").unwrap();
     let build = |address: SocketAddr| {
@@ -37,6 +62,26 @@ async fn mashape_analytics_exporter() {
         build(kind, json!({"service_token": "tok-1", "host": host, "port": port}))
     };
     check_exporter(ExporterCase { build: &build, accepts: Answer::with(200, "") }).await;
+}
+
+#[tokio::test]
+async fn statsd_exporter() {
+    let (kind, socket) = (exporter("statsd").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = socket.local_addr().unwrap().to_string();
+    check_local_exporter(&|| build(kind, json!({"address": address, "tags": ["path", "api_name"]}))).await;
+}
+
+#[tokio::test]
+async fn stdout_exporter() {
+    let kind = exporter("stdout").unwrap();
+    check_local_exporter(&|| build(kind, json!({"format": "json"}))).await;
+}
+
+#[tokio::test]
+async fn syslog_exporter() {
+    let (kind, socket) = (exporter("syslog").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = socket.local_addr().unwrap().to_string();
+    check_local_exporter(&|| build(kind, json!({"network_addr": address}))).await;
 }
 
 #[test]

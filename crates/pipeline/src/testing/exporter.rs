@@ -1,4 +1,4 @@
-//! What every exporter that speaks HTTP must do.
+//! What every exporter must do, and what one that speaks HTTP must do beside.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +28,31 @@ pub async fn check_exporter(case: ExporterCase<'_>) {
     repeats_after_a_failure(&case).await;
     does_not_repeat_after_a_refusal(&case).await;
     outlives_a_dead_server(&case).await;
+}
+
+/// Runs an exporter that always finds its other side ready (a file, a socket that nobody need listen on) through
+/// batches of odd exchanges.
+///
+/// # Panics
+/// When it does not take them.
+pub async fn check_local_exporter(build: &(dyn Fn() -> Box<dyn Exporter> + Sync)) {
+    for seed in 0..10 {
+        let (exporter, exchanges) = (build(), batch(seed));
+        let outcome = exporter.export(&Batch { exchanges: &exchanges, next_position: 1 }).await;
+        match outcome {
+            Ok(delivered) => check_rejected(&delivered.rejected, &exchanges),
+            Err(error) => panic!("a batch of odd exchanges (seed {seed}) was not taken: {error}"),
+        }
+        let flushed = exporter.flush().await;
+        assert!(flushed.is_ok(), "flushing failed: {flushed:?}");
+    }
+}
+
+fn check_rejected(rejected: &[(usize, String)], exchanges: &[Arc<Exchange>]) {
+    for (index, reason) in rejected {
+        assert!(*index < exchanges.len(), "index {index} lies outside of the batch");
+        assert!(!reason.is_empty(), "an entry was rejected without a reason");
+    }
 }
 
 type Outcome = Result<Vec<(usize, String)>, ExportError>;
@@ -63,10 +88,7 @@ async fn takes_any_exchange(case: &ExporterCase<'_>) {
             Ok(rejected) => rejected,
             Err(error) => panic!("a batch of odd exchanges (seed {seed}) was not taken: {error}"),
         };
-        for (index, reason) in &rejected {
-            assert!(*index < exchanges.len(), "index {index} lies outside of the batch");
-            assert!(!reason.is_empty(), "an entry was rejected without a reason");
-        }
+        check_rejected(&rejected, &exchanges);
         assert!(
             rejected.len() == exchanges.len() || calls > 0,
             "nothing was sent, and nothing said about it"

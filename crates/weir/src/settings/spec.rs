@@ -169,6 +169,6 @@ static STORE: &[FieldSpec] = &[
 ];
 
 static TARGET: &[FieldSpec] = &[
-    FieldSpec { required: true, ..FieldSpec::new("kind", Text, "which system: galileo") },
+    FieldSpec { required: true, ..FieldSpec::new("kind", Text, "which system; docs/formats.md lists them") },
     key("config", Any, "{}", "its settings, by the names of its own documentation (see docs/formats)"),
 ];

@@ -1,9 +1,13 @@
 //! What formats share: forgiving JSON values, URLs, bodies in text, ids that repeat, calls over HTTP.
 
+pub mod aggregate;
 pub mod body;
 pub mod http;
 pub mod lenient;
 pub mod lines;
+pub mod net;
+pub mod record;
+pub mod tls;
 pub mod url;
 
 use std::time::Duration;

@@ -1,0 +1,43 @@
+//! What outputs in Tyk's formats share: the traffic record of every exchange, its JSON, its fields by name, and the
+//! settings that change it on the way out.
+
+mod from_exchange;
+mod json;
+mod options;
+mod time;
+mod value;
+
+use std::sync::Arc;
+
+use weir_model::{Exchange, ExchangeId};
+
+pub use from_exchange::record;
+pub use json::{Json, city_names};
+pub use options::{RECORD, RecordOptions};
+pub use time::Civil;
+pub use value::{FIELD_NAMES, text, unknown_field, value};
+
+use crate::tyk::record::Record;
+
+/// A record on its way out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry<'a> {
+    /// Of the exchange it was made from; the same when it is sent again.
+    pub id: ExchangeId,
+    /// How many calls it stands for (sampling).
+    pub weight: u32,
+    /// The record, changed as the settings say.
+    pub record: Record<'a>,
+}
+
+/// The records of a batch, in its order.
+pub fn entries<'a>(
+    exchanges: &'a [Arc<Exchange>],
+    options: &'a RecordOptions,
+) -> impl Iterator<Item = Entry<'a>> {
+    exchanges.iter().map(|exchange| Entry {
+        id: exchange.id,
+        weight: exchange.weight,
+        record: options.apply(record(exchange, options.detailed_recording)),
+    })
+}
