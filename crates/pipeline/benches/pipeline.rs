@@ -143,8 +143,16 @@ fn directory() -> PathBuf {
     parent.join(format!("weir-bench-{}", std::process::id()))
 }
 
+/// What one run of the journal gave.
+struct Run {
+    record_bytes: usize,
+    records_per_second: f64,
+    receipt_p50_us: f64,
+    receipt_p99_us: f64,
+}
+
 /// Submissions from several senders, each waiting for its receipt before the next, through to a target.
-async fn journal(bytes: usize, senders: usize, batches: usize) {
+async fn journal(bytes: usize, senders: usize, batches: usize) -> Run {
     let directory = directory();
     let settings = PipelineSettings::in_directory(&directory);
     let pipeline =
@@ -184,24 +192,21 @@ async fn journal(bytes: usize, senders: usize, batches: usize) {
     let mut record = Vec::new();
     record::encode(&batch[0], &mut record);
     let size = record.len();
-    report(
-        "journal_synced",
-        size,
-        serde_json::json!({
-            "senders": senders,
-            "records_per_second": (records as f64 / took.as_secs_f64()).round(),
-            "receipt_p50_us": waits[waits.len() / 2].as_micros() as u64,
-            "receipt_p99_us": waits[waits.len() * 99 / 100].as_micros() as u64,
-        }),
-    );
+    let run = Run {
+        record_bytes: size,
+        records_per_second: records as f64 / took.as_secs_f64(),
+        receipt_p50_us: waits[waits.len() / 2].as_micros() as f64,
+        receipt_p99_us: waits[waits.len() * 99 / 100].as_micros() as f64,
+    };
     pipeline.shutdown(Duration::from_secs(30)).await;
     let delivered = pipeline.ledger().snapshot().targets[0].delivered;
     assert_eq!(delivered, records as u64, "the target did not get everything");
     std::fs::remove_dir_all(&directory).expect("the directory is ours");
+    run
 }
 
-/// The same bytes in groups of a megabyte, written and synced to a plain file.
-fn floor_disk(record_bytes: usize, records: usize) {
+/// The same bytes in groups of a megabyte, written and synced to a plain file: records per second.
+fn floor_disk(record_bytes: usize, records: usize) -> f64 {
     let path = directory();
     let mut file = std::fs::File::create(&path).expect("a usable disk");
     let group = vec![7u8; 1024 * 1024];
@@ -211,19 +216,57 @@ fn floor_disk(record_bytes: usize, records: usize) {
         file.write_all(&group).and_then(|()| file.sync_data()).expect("a usable disk");
     }
     let written = (groups * group.len() / record_bytes) as f64;
-    let per_second = (written / start.elapsed().as_secs_f64()).round();
-    report("floor_write_and_sync", record_bytes, serde_json::json!({"records_per_second": per_second}));
+    let per_second = written / start.elapsed().as_secs_f64();
     std::fs::remove_file(&path).expect("the file is ours");
+    per_second
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Rounds take turns among the numbers of senders and the plain file, so that what else the disk does falls on all alike.
+fn journals() {
+    const ROUNDS: usize = 5;
+    const SENDERS: [(usize, usize); 3] = [(1, 1_000), (8, 500), (64, 62)];
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut runs: [Vec<Run>; SENDERS.len()] = Default::default();
+    let mut floors = Vec::new();
+    for _ in 0..ROUNDS {
+        for ((senders, batches), runs) in SENDERS.iter().zip(&mut runs) {
+            runs.push(runtime.block_on(journal(2_048, *senders, *batches)));
+        }
+        floors.push(floor_disk(2_048, 128_000));
+    }
+    let floor = median(floors.iter().copied());
+    report(
+        "floor_write_and_sync",
+        2_048,
+        serde_json::json!({"rounds": ROUNDS, "records_per_second": floor.round()}),
+    );
+    for ((senders, _), runs) in SENDERS.iter().zip(&runs) {
+        let of = |figure: fn(&Run) -> f64| median(runs.iter().map(figure));
+        let ratios = runs.iter().zip(&floors).map(|(run, floor)| run.records_per_second / floor);
+        report(
+            "journal_synced",
+            runs[0].record_bytes,
+            serde_json::json!({
+                "rounds": ROUNDS,
+                "senders": senders,
+                "records_per_second": of(|run| run.records_per_second).round(),
+                "ratio_to_floor": (median(ratios) * 100.0).round() / 100.0,
+                "receipt_p50_us": of(|run| run.receipt_p50_us),
+                "receipt_p99_us": of(|run| run.receipt_p99_us),
+            }),
+        );
+    }
 }
 
 fn main() {
     for bytes in [1_000, 2_048, 12_000] {
         codec(bytes);
     }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    for senders in [1, 8, 64] {
-        let batches = 4_000 / senders / if senders == 1 { 4 } else { 1 };
-        runtime.block_on(journal(2_048, senders, batches));
-    }
-    floor_disk(2_048, 128_000);
+    journals();
 }
