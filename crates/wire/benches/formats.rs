@@ -13,7 +13,7 @@ use weir_kit::Timestamp;
 use weir_model::{Body, Exchange, ExchangeId, Headers, Request, Response, Timings};
 use weir_pipeline::{Imported, ImporterKind};
 use weir_wire::galileo::{decode, encode};
-use weir_wire::{access_log, har, weir};
+use weir_wire::{access_log, har, moesif, weir};
 
 const EVENTS: usize = 1_000;
 
@@ -124,6 +124,51 @@ fn alf(body_bytes: usize) {
     });
 }
 
+fn moesif(body_bytes: usize) {
+    let batch: Vec<Exchange> =
+        (0..EVENTS).map(|number| with_json_bodies(exchange(number, body_bytes))).collect();
+    let settings = serde_json::json!({"application_id": "app"});
+    let config = moesif::config::Config::read(settings).expect("settings are complete");
+    let encoder = moesif::encode::Encoder::new(config);
+    let write = || {
+        let events: Vec<_> = batch.iter().map(|exchange| encoder.event(exchange, 1)).collect();
+        serde_json::to_vec(&events).expect("events serialise")
+    };
+    let body = write();
+    measure("moesif_encode", body_bytes, EVENTS, body.len(), || {
+        black_box(write());
+    });
+    let tree: Value = serde_json::from_slice(&body).expect("what was written is JSON");
+    measure("moesif_floor_serde_json_write_tree", body_bytes, EVENTS, body.len(), || {
+        black_box(serde_json::to_vec(&tree).expect("a tree serialises"));
+    });
+    let reporter = moesif::decode::Reporter::default();
+    measure("moesif_decode", body_bytes, EVENTS, body.len(), || {
+        black_box(moesif::decode::batch(&body, &reporter).expect("what was written is read"));
+    });
+    measure("moesif_floor_serde_json_read_tree", body_bytes, EVENTS, body.len(), || {
+        black_box(serde_json::from_slice::<Value>(&body).expect("what was written is JSON"));
+    });
+    measure("moesif_floor_serde_json_skip", body_bytes, EVENTS, body.len(), || {
+        black_box(serde_json::from_slice::<IgnoredAny>(&body).expect("what was written is JSON"));
+    });
+}
+
+/// The bodies as arrays: events carry JSON as it is.
+fn with_json_bodies(mut exchange: Exchange) -> Exchange {
+    let array = |body: &mut Body| {
+        let items = body.bytes().filter(|bytes| !bytes.is_empty()).map(|bytes| &bytes[..bytes.len() - 1]);
+        if let Some(items) = items {
+            *body = Body::whole([b"[", items, b"]"].concat());
+        }
+    };
+    array(&mut exchange.request.body);
+    if let Some(response) = &mut exchange.response {
+        array(&mut response.body);
+    }
+    exchange
+}
+
 fn file(kind: &ImporterKind, renderer: &weir_pipeline::RendererKind, body_bytes: usize) {
     let exchanges: Vec<Exchange> = (0..EVENTS).map(|number| exchange(number, body_bytes)).collect();
     let render = || {
@@ -145,6 +190,7 @@ fn file(kind: &ImporterKind, renderer: &weir_pipeline::RendererKind, body_bytes:
 fn main() {
     for body_bytes in [0, 2_048] {
         alf(body_bytes);
+        moesif(body_bytes);
         file(&har::IMPORTER, &har::RENDERER, body_bytes);
         file(&weir::IMPORTER, &weir::RENDERER, body_bytes);
     }

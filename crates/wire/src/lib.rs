@@ -1,7 +1,7 @@
 //! The protocols of others, one folder each, and the lists of what there is.
 //!
 //! In reading order: [`registry`] (the lists), [`parts`] (what HAR and its relatives share), then a folder per protocol:
-//! [`har`], [`galileo`], [`access_log`], [`tyk`] and [`weir`], our own lossless form.
+//! [`har`], [`galileo`], [`moesif`], [`access_log`], [`tyk`] and [`weir`], our own lossless form.
 //!
 //! Every decoder here is total: foreign bytes never panic, never fail a whole call for one bad entry, and never take
 //! more memory than a named limit allows. Nothing outside this crate knows a foreign name.
@@ -12,6 +12,7 @@ pub mod csv;
 pub mod galileo;
 pub mod graylog;
 pub mod har;
+pub mod moesif;
 pub mod parts;
 pub mod registry;
 pub mod statsd;

@@ -5,7 +5,7 @@
 use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
-use crate::{access_log, auto, csv, galileo, graylog, har, statsd, stdout, syslog, weir};
+use crate::{access_log, auto, csv, galileo, graylog, har, moesif, statsd, stdout, syslog, weir};
 
 /// Everything exchanges can be sent to, sorted by name.
 pub static EXPORTERS: &[ExporterKind] = &[
@@ -14,6 +14,7 @@ pub static EXPORTERS: &[ExporterKind] = &[
     galileo::EXPORTER,
     graylog::EXPORTER,
     galileo::first::EXPORTER,
+    moesif::EXPORTER,
     statsd::EXPORTER,
     stdout::EXPORTER,
     syslog::EXPORTER,

@@ -65,6 +65,15 @@ async fn mashape_analytics_exporter() {
 }
 
 #[tokio::test]
+async fn moesif_exporter() {
+    let kind = exporter("moesif").unwrap();
+    let build = |address: SocketAddr| {
+        build(kind, json!({"application_id": "app-1", "api_endpoint": format!("http://{address}")}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(201, "") }).await;
+}
+
+#[tokio::test]
 async fn statsd_exporter() {
     let (kind, socket) = (exporter("statsd").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
     let address = socket.local_addr().unwrap().to_string();

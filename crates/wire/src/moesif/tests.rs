@@ -1,0 +1,7 @@
+//! Vectors, round trips, real servers, and what foreign bytes do.
+
+mod decoding;
+mod round_trip;
+mod settings;
+mod transport;
+mod vectors;
