@@ -114,6 +114,8 @@ pub struct QueueSettings {
     pub max_batch_bytes: usize,
     /// How long a batch may wait to fill up, counted from its first exchange.
     pub max_coalescing_delay: Duration,
+    /// How long a batch may wait for another exchange when none comes; `None`: as long as `max_coalescing_delay` allows.
+    pub max_idle_delay: Option<Duration>,
     /// Wait after a first failure; doubles with jitter up to `max_retry_delay`.
     pub initial_retry_delay: Duration,
     /// Longest wait between attempts.
@@ -130,6 +132,7 @@ impl Default for QueueSettings {
             max_batch_size: 1_000,
             max_batch_bytes: 16 * 1024 * 1024,
             max_coalescing_delay: Duration::from_secs(1),
+            max_idle_delay: None,
             initial_retry_delay: Duration::from_millis(500),
             max_retry_delay: Duration::from_secs(60),
             max_attempts: None,

@@ -84,6 +84,9 @@ pub(crate) struct Target {
     pub(crate) position: u64,
     /// What lies in the journal before this position has been offered; what comes after not yet.
     pub(crate) counted_to: u64,
+    /// Where the batch ends that has set out and whose fate is not known; it begins at `position`.
+    #[serde(default)]
+    pub(crate) on_its_way: Option<u64>,
     pub(crate) retries: u64,
     pub(crate) removed: bool,
     /// What the journal must keep for it, and whether it must; filled in when the books are saved.
@@ -307,6 +310,7 @@ impl Ledger {
                 add(&mut account.dropped, reason, *count);
             }
             account.position = account.position.max(position);
+            account.on_its_way = None;
             account.waiting_since = None;
         });
     }
@@ -327,6 +331,11 @@ impl Ledger {
             add(&mut account.dropped, reason, count);
         });
         count
+    }
+
+    /// A batch that ends at `end` sets out.
+    pub(crate) fn sets_out(&self, target: &str, end: u64) {
+        self.with_target(target, |account| account.on_its_way = Some(end));
     }
 
     pub(crate) fn waiting_since(&self, target: &str, since: Option<Timestamp>) {

@@ -4,9 +4,13 @@
 
 mod support;
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use support::*;
+use weir_model::ExchangeId;
 use weir_pipeline::*;
 
 fn dropped(account: &TargetAccount, reason: &str) -> u64 {
@@ -298,4 +302,95 @@ async fn without_room_the_patient_are_refused_and_the_others_dropped() {
     // The shutdown makes it durable, and after it there is room again.
     pipeline.shutdown(Duration::from_secs(5)).await;
     assert_eq!(sink.durable().len() as u64, taken);
+}
+
+/// Keeps what it was handed, batch by batch; from a given batch on it never answers.
+#[derive(Default)]
+struct Recorder {
+    batches: Mutex<Vec<Vec<ExchangeId>>>,
+    answers: usize,
+}
+
+impl Recorder {
+    fn taking(answers: usize) -> Arc<Self> {
+        Arc::new(Self { answers, ..Self::default() })
+    }
+
+    fn batches(&self) -> Vec<Vec<ExchangeId>> {
+        self.batches.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Exporter for Recorder {
+    async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError> {
+        let number = {
+            let mut batches = self.batches.lock().unwrap();
+            batches.push(batch.exchanges.iter().map(|exchange| exchange.id).collect());
+            batches.len()
+        };
+        if number > self.answers {
+            std::future::pending::<()>().await;
+        }
+        Ok(Delivered::default())
+    }
+}
+
+/// A target whose batches hold up to 20 and whose attempts have no end.
+fn recording(recorder: &Arc<Recorder>, plugin: Option<&str>) -> TargetSpec {
+    let mut spec = spec("recorder", recorder.clone());
+    spec.queue.max_batch_size = 20;
+    spec.queue.timeout = Duration::from_secs(3_600);
+    spec.filter = plugin.map_or(Filter::All, Filter::plugin);
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_only_the_batch_on_its_way_is_repeated_and_it_is_the_same() {
+    for plugin in [None, Some("mine")] {
+        let directory = tempfile::tempdir().unwrap();
+        let pipeline = open(settings(directory.path())).unwrap();
+        let before = Recorder::taking(3);
+        pipeline.targets().add(recording(&before, plugin)).await.unwrap();
+        let mut batch = exchanges(140, 1);
+        for exchange in batch.iter_mut().step_by(2) {
+            exchange.plugins = vec!["mine".to_owned()];
+        }
+        pipeline.intake().submit("har", batch).await.unwrap();
+        eventually("three batches are delivered and one is on its way", || before.batches().len() == 4).await;
+        let killed = copy(directory.path());
+        pipeline.shutdown(Duration::ZERO).await;
+
+        // More has come, and the settings are others: the batch that was on its way is formed again as it was.
+        let pipeline = open(settings(killed.path())).unwrap();
+        pipeline.intake().submit("har", exchanges(30, 2)).await.unwrap();
+        let after = Recorder::taking(usize::MAX);
+        let mut wider = recording(&after, plugin);
+        wider.queue.max_batch_size = 1_000;
+        pipeline.targets().add(wider).await.unwrap();
+        eventually("the rest is delivered", || account(&pipeline, "recorder").held == 0).await;
+        assert_eq!(after.batches()[0], before.batches()[3]);
+        let mut all: Vec<ExchangeId> = before.batches()[..3].concat();
+        all.extend(after.batches().concat());
+        let expected = if plugin.is_some() { 70 } else { 170 };
+        assert_eq!(all.len(), expected);
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), expected, "nothing twice");
+        let account = account(&pipeline, "recorder");
+        assert_eq!((account.offered, account.delivered), (expected as u64, expected as u64));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_came_just_before_a_kill_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let before = Recorder::taking(0);
+    pipeline.targets().add(recording(&before, None)).await.unwrap();
+    pipeline.intake().submit("har", exchanges(5, 1)).await.unwrap();
+    let killed = copy(directory.path());
+    pipeline.shutdown(Duration::ZERO).await;
+    let pipeline = open(settings(killed.path())).unwrap();
+    let after = Recorder::taking(usize::MAX);
+    pipeline.targets().add(recording(&after, None)).await.unwrap();
+    eventually("it has all", || after.batches().concat().len() == 5).await;
 }

@@ -220,26 +220,3 @@ impl Simulation {
         assert_eq!((store.offered, store.delivered), (accepted, accepted), "{snapshot:#?}");
     }
 }
-
-/// The files of a journal as they are at one moment, as a process that is killed would leave them.
-fn copy(directory: &Path) -> TempDir {
-    loop {
-        let copy = tempfile::tempdir().unwrap();
-        // The books first: those on disk are never newer than the journal. When they are replaced meanwhile, segments
-        // may have gone, and the copy is of no single moment.
-        let books = std::fs::read(directory.join("ledger.json")).ok();
-        if let Some(books) = &books {
-            std::fs::write(copy.path().join("ledger.json"), books).unwrap();
-        }
-        let mut whole = true;
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "segment") {
-                whole &= std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).is_ok();
-            }
-        }
-        if whole && std::fs::read(directory.join("ledger.json")).ok() == books {
-            return copy;
-        }
-    }
-}

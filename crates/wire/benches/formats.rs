@@ -105,7 +105,7 @@ fn alf(body_bytes: usize) {
     let profile = encode::Profile { log_bodies: body_bytes > 0, ..encode::Profile::default() };
     let plan = || encode::plan(&batch, "token", None, &profile);
     let call = plan().calls.remove(0);
-    let (body, events) = (call.body, call.exchanges.len());
+    let (body, events) = (call.body, call.entries.len());
     measure("alf_encode", body_bytes, events, body.len(), || {
         black_box(plan());
     });

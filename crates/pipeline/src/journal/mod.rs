@@ -12,6 +12,7 @@ mod checkpoint;
 mod disk;
 mod frame;
 mod opening;
+mod place;
 mod reader;
 mod segment;
 mod shared;
@@ -36,6 +37,7 @@ use crate::filter::Filter;
 use crate::ledger::Ledger;
 use crate::receipt::NoRoom;
 
+pub(crate) use place::PlaceFile;
 pub(crate) use reader::{Chunk, Limits, Reader};
 use shared::{Place, Shared};
 use state::State;
@@ -137,7 +139,8 @@ impl Journal {
         std::fs::create_dir_all(&directory).map_err(unusable)?;
         let lock = opening::lock(&directory)?;
         let (segments, end) = opening::recover(&directory).map_err(unusable)?;
-        let saved = checkpoint::load(&directory).map_err(unusable)?.unwrap_or_default();
+        let mut saved = checkpoint::load(&directory).map_err(unusable)?.unwrap_or_default();
+        place::catch_up(&directory, &mut saved).map_err(unusable)?;
         let last = segments.values().next_back().cloned();
         let disk = disk::Disk::new(&directory, settings.segment_bytes, last, end).map_err(unusable)?;
 
@@ -251,6 +254,16 @@ impl Journal {
             }
             // The segment was dropped meanwhile, and what was read of it is counted as lost.
         }
+    }
+
+    /// The file in which the place of a target is kept.
+    pub(crate) fn place_file(&self, name: &str) -> io::Result<PlaceFile> {
+        PlaceFile::open(&self.shared.settings.directory, name)
+    }
+
+    /// Removes that file.
+    pub(crate) fn remove_place_file(&self, name: &str) {
+        place::remove(&self.shared.settings.directory, name);
     }
 
     /// Counts the records between two positions that a filter lets through; reads from disk.

@@ -31,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) max_bytes: usize,
     /// Give the first item whatever its size.
     pub(crate) at_least_one: bool,
+    /// Give nothing from this position on.
+    pub(crate) before: u64,
 }
 
 impl Limits {
@@ -194,6 +196,9 @@ impl Open {
     ) -> bool {
         let Some(frame) = &self.frame else { return true };
         for record in record::frames(frame.records.slice(self.offset..)) {
+            if self.at >= part.to {
+                return false;
+            }
             let Ok(record) = record else {
                 chunk.damaged = true;
                 break;

@@ -59,7 +59,7 @@ impl Shared {
         let Some(cursor) = state.cursors.get_mut(name) else { return Place::Here(Chunk::default()) };
         let from = cursor.read;
         let mut chunk = Chunk { next: from, ..Chunk::default() };
-        let end = cursor.until(state.end);
+        let end = cursor.until(state.end).min(limits.before);
         if from >= end {
             return Place::Here(Chunk { caught_up: true, ..chunk });
         }

@@ -56,7 +56,8 @@ fn enter(journal: &Journal, name: &str, position: u64, essential: bool) {
     journal.with_state(|state| state.cursors.insert(name.to_owned(), cursor));
 }
 
-const ANY: Limits = Limits { max_items: usize::MAX, max_bytes: usize::MAX, at_least_one: true };
+const ANY: Limits =
+    Limits { max_items: usize::MAX, max_bytes: usize::MAX, at_least_one: true, before: u64::MAX };
 
 /// All that a reader can get, and whether something was damaged on the way.
 async fn read_all(journal: &Journal, name: &str, limits: Limits) -> (Vec<ExchangeId>, bool) {

@@ -18,6 +18,8 @@ pub(super) struct Filling {
     pub(super) bytes: usize,
     /// When its first exchange was read.
     pub(super) first_at: Option<Instant>,
+    /// When its last exchange was read.
+    pub(super) last_at: Option<Instant>,
     /// Whether everything that the journal has is read.
     pub(super) caught_up: bool,
     /// Whether nothing more is to come.
@@ -33,13 +35,15 @@ pub(super) enum Flush {
     Wait,
 }
 
-/// When a batch goes: when it is full, when it has waited long enough, or when nothing more will come.
+/// When a batch goes: when it is full, when it or its last exchange has waited long enough, or when nothing more will come.
 pub(super) fn flush(filling: Filling, queue: &QueueSettings, now: Instant) -> Flush {
     let Some(first_at) = filling.first_at else { return Flush::Wait };
     let full = filling.count >= queue.max_batch_size || filling.bytes >= queue.max_batch_bytes;
     // There is more, and it did not fit.
     let crowded = !filling.caught_up;
-    let due = first_at + queue.max_coalescing_delay;
+    let idle = queue.max_idle_delay.zip(filling.last_at).map(|(delay, last_at)| last_at + delay);
+    let oldest = first_at + queue.max_coalescing_delay;
+    let due = idle.map_or(oldest, |idle| idle.min(oldest));
     if full || crowded || filling.last || due <= now { Flush::Now } else { Flush::At(due) }
 }
 
@@ -121,6 +125,7 @@ mod tests {
             max_batch_size: 10,
             max_batch_bytes: 1000,
             max_coalescing_delay: Duration::from_secs(1),
+            max_idle_delay: None,
             initial_retry_delay: Duration::from_millis(100),
             max_retry_delay: Duration::from_secs(2),
             max_attempts: Some(3),
@@ -135,6 +140,7 @@ mod tests {
             count,
             bytes,
             first_at: (count > 0).then_some(start),
+            last_at: (count > 0).then_some(start),
             caught_up,
             last,
         };
@@ -151,6 +157,25 @@ mod tests {
         ] {
             assert_eq!(flush(filling, &queue(), now), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn a_batch_waits_for_silence_where_that_is_asked_for() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let queue = QueueSettings { max_idle_delay: Some(Duration::from_millis(300)), ..queue() };
+        let filling = |last| Filling {
+            count: 2,
+            bytes: 9,
+            first_at: Some(start),
+            last_at: Some(at(last)),
+            caught_up: true,
+            last: false,
+        };
+        assert_eq!(flush(filling(0), &queue, at(299)), Flush::At(at(300)));
+        assert_eq!(flush(filling(0), &queue, at(300)), Flush::Now);
+        assert_eq!(flush(filling(250), &queue, at(300)), Flush::At(at(550)), "something came");
+        assert_eq!(flush(filling(900), &queue, at(900)), Flush::At(at(1_000)), "but not for ever");
     }
 
     fn retry(after: Option<u64>) -> Attempt {

@@ -22,7 +22,7 @@ use crate::filter::Filter;
 use crate::journal::{Cursor, Journal, Mode};
 use crate::ledger::{Ledger, Target, reason};
 use resume::{Found, resume};
-use worker::{Order, Worker};
+use worker::{Books, Order, Worker};
 
 /// A target as settings describe it.
 pub struct TargetSpec {
@@ -195,6 +195,11 @@ impl Inner {
         }
         let joining = self.enter(&spec, own);
         let position = joining.found.position;
+        let interrupted = joining.interrupted();
+        let place = match own {
+            Some(_) => None,
+            None => Some(self.journal.place_file(&name).map_err(|error| failed(error.to_string()))?),
+        };
         let found = self.look(&spec.filter, &joining).await.map_err(|error| failed(error.to_string()))?;
         self.journal.with_state(|state| {
             self.ledger.resume(&name, |account| resume(&joining.earlier, account, found));
@@ -202,12 +207,16 @@ impl Inner {
                 cursor.mode = Mode::Live;
             }
         });
+        if let (Some(place), Some(account)) = (&place, self.ledger.target(&name)) {
+            place.write(account).await.map_err(|error| failed(error.to_string()))?;
+        }
         let (orders, inbox) = watch::channel(Order::Run);
         let fingerprint = spec.fingerprint.clone();
         let entered = self.runtime.enter();
         spec.exporter.start();
         drop(entered);
-        let worker = Worker::new(spec, position, self.journal.clone(), self.ledger.clone(), inbox);
+        let books = Books { journal: self.journal.clone(), ledger: self.ledger.clone(), place };
+        let worker = Worker::new(spec, position, interrupted, books, inbox);
         let task = self.runtime.spawn(worker.run());
         Ok((name, Running { fingerprint, orders, task }))
     }
@@ -226,6 +235,7 @@ impl Inner {
             let mut earlier = earlier.unwrap_or_default();
             if known.is_none() {
                 (earlier.position, earlier.counted_to) = (position, position);
+                earlier.on_its_way = None;
             }
             earlier.kind.clone_from(&spec.kind);
             earlier.removed = false;
@@ -290,6 +300,7 @@ impl Inner {
             let dropped = self.ledger.remove_target(name, reason::REMOVED);
             tracing::info!(target_name = name, dropped, "target removed");
         });
+        self.journal.remove_place_file(name);
         self.journal.tidy();
     }
 }
@@ -300,4 +311,13 @@ struct Joining {
     found: Found,
     /// End of the journal when it entered.
     end: u64,
+}
+
+impl Joining {
+    /// Where the batch ends that was on its way when the target was last seen, if it can be formed again.
+    fn interrupted(&self) -> Option<u64> {
+        let Self { earlier, found, end } = self;
+        let same_start = !found.own && found.position == earlier.position;
+        earlier.on_its_way.filter(|until| same_start && (found.position + 1..=*end).contains(until))
+    }
 }

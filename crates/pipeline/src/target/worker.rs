@@ -13,7 +13,7 @@ use weir_model::Exchange;
 use super::TargetSpec;
 use super::decide::{Attempt, Failures, Filling, Flush, Next, flush};
 use crate::exporter::Batch;
-use crate::journal::{Chunk, Journal, Limits, Mode, Reader};
+use crate::journal::{Chunk, Journal, Limits, Mode, PlaceFile, Reader};
 use crate::ledger::{Ledger, reason};
 
 /// How often a target that makes its deliveries durable itself is asked how far it got.
@@ -33,10 +33,19 @@ pub(super) enum Order {
     Halt,
 }
 
+/// What a worker reads from and writes into.
+pub(super) struct Books {
+    pub(super) journal: Arc<Journal>,
+    pub(super) ledger: Arc<Ledger>,
+    /// None for a target that keeps its own position.
+    pub(super) place: Option<PlaceFile>,
+}
+
 pub(super) struct Worker {
     spec: TargetSpec,
     journal: Arc<Journal>,
     ledger: Arc<Ledger>,
+    place: Option<PlaceFile>,
     orders: watch::Receiver<Order>,
     end: watch::Receiver<u64>,
     reader: Reader,
@@ -44,6 +53,9 @@ pub(super) struct Worker {
     settled: u64,
     /// Where the last batch that the exporter took ended.
     delivered_to: u64,
+    /// Where the batch ends that was on its way when the last run ended. It is formed again exactly as it was, so that the
+    /// other side can tell that it has it.
+    interrupted: Option<u64>,
     /// Whether something could not be read since the target last caught up.
     damaged: bool,
 }
@@ -54,6 +66,7 @@ struct Gathered {
     exchanges: Vec<Arc<Exchange>>,
     bytes: usize,
     first_at: Option<Instant>,
+    last_at: Option<Instant>,
     oldest: Option<Timestamp>,
     next: u64,
     caught_up: bool,
@@ -61,8 +74,10 @@ struct Gathered {
 
 impl Gathered {
     fn take(&mut self, chunk: Chunk) {
+        let now = Instant::now();
         for item in chunk.items {
-            self.first_at.get_or_insert_with(Instant::now);
+            self.first_at.get_or_insert(now);
+            self.last_at = Some(now);
             self.oldest.get_or_insert(item.written_at);
             self.bytes += item.bytes;
             self.exchanges.push(item.exchange);
@@ -76,14 +91,24 @@ impl Worker {
     pub(super) fn new(
         spec: TargetSpec,
         position: u64,
-        journal: Arc<Journal>,
-        ledger: Arc<Ledger>,
+        interrupted: Option<u64>,
+        books: Books,
         orders: watch::Receiver<Order>,
     ) -> Self {
-        let end = journal.end();
-        let reader = Reader::default();
-        let (settled, delivered_to) = (position, position);
-        Self { spec, journal, ledger, orders, end, reader, settled, delivered_to, damaged: false }
+        let Books { journal, ledger, place } = books;
+        Self {
+            spec,
+            end: journal.end(),
+            journal,
+            ledger,
+            place,
+            orders,
+            reader: Reader::default(),
+            settled: position,
+            delivered_to: position,
+            interrupted,
+            damaged: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -109,12 +134,19 @@ impl Worker {
             }
             let order = *self.orders.borrow_and_update();
             let draining = matches!(order, Order::Drain(_));
+            let again = self.interrupted.take_if(|end| batch.next >= *end).is_some();
+            if again && batch.exchanges.is_empty() {
+                // Nothing of it is left.
+                self.pass_over(batch.next);
+                continue;
+            }
             let filling = Filling {
                 count: batch.exchanges.len(),
                 bytes: batch.bytes,
                 first_at: batch.first_at,
+                last_at: batch.last_at,
                 caught_up: batch.caught_up,
-                last: draining,
+                last: draining || again,
             };
             let wake = match (order, flush(filling, &self.spec.queue, Instant::now())) {
                 (Order::Halt, _) => return None,
@@ -143,10 +175,16 @@ impl Worker {
     async fn fill(&mut self, batch: &mut Gathered) -> std::io::Result<()> {
         let queue = &self.spec.queue;
         loop {
+            let (max_items, max_bytes, before) = match self.interrupted {
+                // It was within the limits when it was formed.
+                Some(end) => (usize::MAX, usize::MAX, end),
+                None => (queue.max_batch_size.max(1), queue.max_batch_bytes, u64::MAX),
+            };
             let limits = Limits {
-                max_items: queue.max_batch_size.max(1).saturating_sub(batch.exchanges.len()),
-                max_bytes: queue.max_batch_bytes.saturating_sub(batch.bytes),
+                max_items: max_items.saturating_sub(batch.exchanges.len()),
+                max_bytes: max_bytes.saturating_sub(batch.bytes),
                 at_least_one: batch.exchanges.is_empty(),
+                before,
             };
             if limits.max_items == 0 {
                 return Ok(());
@@ -184,6 +222,8 @@ impl Worker {
     async fn deliver(&mut self, batch: Gathered) -> bool {
         let size = batch.exchanges.len();
         self.ledger.waiting_since(&self.spec.name, batch.oldest);
+        self.ledger.sets_out(&self.spec.name, batch.next);
+        self.note_place().await;
         let mut failures = Failures::default();
         loop {
             let attempt = tokio::select! {
@@ -199,13 +239,13 @@ impl Worker {
                     let (refused, sampled) = (rejected.len() as u64, sampled as u64);
                     self.delivered_to = batch.next;
                     let dropped = [(reason::REFUSED, refused), (reason::SAMPLED, sampled)];
-                    self.settle(&batch, size as u64 - refused - sampled, &dropped);
+                    self.settle(&batch, size as u64 - refused - sampled, &dropped).await;
                     return true;
                 }
                 Next::GiveUp { reason, message } => {
                     self.report(&message, false);
                     tracing::warn!(target_name = %self.spec.name, reason, count = size, "a batch is dropped");
-                    self.settle(&batch, 0, &[(reason, size as u64)]);
+                    self.settle(&batch, 0, &[(reason, size as u64)]).await;
                     return true;
                 }
                 Next::Retry { after, message } => {
@@ -219,10 +259,20 @@ impl Worker {
         }
     }
 
-    fn settle(&mut self, batch: &Gathered, delivered: u64, dropped: &[(&str, u64)]) {
+    async fn settle(&mut self, batch: &Gathered, delivered: u64, dropped: &[(&str, u64)]) {
         self.settled = batch.next;
         self.ledger.settled(&self.spec.name, batch.next, delivered, dropped);
+        self.note_place().await;
         self.release();
+    }
+
+    /// Notes how far the target got, for the case that this process ends here.
+    async fn note_place(&self) {
+        let Some(place) = &self.place else { return };
+        let Some(account) = self.ledger.target(&self.spec.name) else { return };
+        if let Err(error) = place.write(account).await {
+            tracing::warn!(target_name = %self.spec.name, %error, "could not note how far a target got");
+        }
     }
 
     /// Lets the journal go of what is not needed any more.

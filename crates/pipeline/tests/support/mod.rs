@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // Each test file uses its part.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tempfile::TempDir;
 use weir_kit::SystemClock;
 use weir_model::{Exchange, ExchangeId};
 use weir_pipeline::testing::random_exchange;
@@ -170,6 +172,7 @@ pub fn quick_queue() -> QueueSettings {
         max_batch_size: 50,
         max_batch_bytes: 100_000,
         max_coalescing_delay: Duration::from_millis(2),
+        max_idle_delay: None,
         initial_retry_delay: Duration::from_millis(1),
         max_retry_delay: Duration::from_millis(5),
         max_attempts: None,
@@ -221,4 +224,33 @@ pub async fn eventually(words: &str, mut condition: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("not within ten seconds: {words}");
+}
+
+/// The files of a journal as they are at one moment, as a process that is killed would leave them.
+pub fn copy(directory: &Path) -> TempDir {
+    loop {
+        let copy = tempfile::tempdir().unwrap();
+        // The books first: those on disk are never newer than the journal. When they are replaced meanwhile, segments
+        // may have gone, and the copy is of no single moment.
+        let books = std::fs::read(directory.join("ledger.json")).ok();
+        if let Some(books) = &books {
+            std::fs::write(copy.path().join("ledger.json"), books).unwrap();
+        }
+        for name in names(directory).iter().filter(|name| name.starts_with("target-")) {
+            // It may have been removed meanwhile.
+            let _outcome = std::fs::copy(directory.join(name), copy.path().join(name));
+        }
+        let mut whole = true;
+        for name in names(directory).iter().filter(|name| name.ends_with(".segment")) {
+            whole &= std::fs::copy(directory.join(name), copy.path().join(name)).is_ok();
+        }
+        if whole && std::fs::read(directory.join("ledger.json")).ok() == books {
+            return copy;
+        }
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }

@@ -36,7 +36,11 @@ pub const FIELDS: &[FieldSpec] = &[
     },
     FieldSpec {
         default: Some("2"),
-        ..FieldSpec::new("flush_timeout", ANY_NUMBER, "seconds before an incomplete batch is sent")
+        ..FieldSpec::new(
+            "flush_timeout",
+            ANY_NUMBER,
+            "seconds of silence after which an incomplete batch is sent",
+        )
     },
     FieldSpec {
         default: Some("1000"),
@@ -181,9 +185,11 @@ impl Config {
     /// How batches are made and repeated. The original waits 4, 9, 16 ... 60 seconds after failures.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
     pub fn queue(&self) -> QueueSettings {
+        let flush = seconds(self.flush_timeout).unwrap_or_default();
         QueueSettings {
             max_batch_size: (self.queue_size as usize).clamp(1, super::decode::MAX_ENTRIES),
-            max_coalescing_delay: seconds(self.flush_timeout).unwrap_or_default(),
+            max_idle_delay: Some(flush),
+            max_coalescing_delay: oldest_batch(flush),
             initial_retry_delay: Duration::from_secs(4),
             max_retry_delay: Duration::from_secs(60),
             max_attempts: Some((self.retry_count as u32).max(1)),
@@ -200,6 +206,11 @@ impl Config {
 }
 
 /// Seconds as written in settings; `None` when negative or beyond reason.
-fn seconds(number: f64) -> Option<Duration> {
+pub(super) fn seconds(number: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(number).ok().map(|time| time.min(Duration::from_secs(24 * 3600)))
+}
+
+/// How old an incomplete batch may grow under steady traffic; the original let it wait for ever (kong-galileo, section 7.2).
+pub(super) fn oldest_batch(flush: Duration) -> Duration {
+    if flush.is_zero() { flush } else { (flush * 5).max(Duration::from_secs(10)) }
 }

@@ -9,7 +9,7 @@ use weir_kit::Timestamp;
 use weir_model::{Body, Captured, Exchange, ExchangeId, Headers, Origin, Peer, Request, Response, Timings};
 use weir_pipeline::{Credential, Decoded, Malformed, Rejected};
 
-use super::encode::DEFAULT_MIME_TYPE;
+use super::encode::{DEFAULT_MIME_TYPE, KeyParts};
 use super::read;
 use crate::parts::body::{self, Encoding};
 use crate::parts::lenient::{Many, Number, Pair, Text, mend_surrogates};
@@ -91,7 +91,7 @@ struct Context<'a> {
     /// Bodies without `encoding` are Base64.
     base64_unsaid: bool,
     /// What a repeated call repeats.
-    key: Option<&'a str>,
+    key: Option<KeyParts<'a>>,
     token: &'a str,
 }
 
@@ -117,7 +117,7 @@ fn alf(
         },
         client: parts::peer(&envelope.client_ip_address.0),
         base64_unsaid: base64_unsaid(&envelope),
-        key,
+        key: key.map(KeyParts::of),
         token: &credential.token,
     };
     let Some(entries) = entries_of(&envelope) else { return Ok(()) };
@@ -175,7 +175,8 @@ fn entry(read: read::Entry<'_>, context: &Context<'_>, index: usize) -> Result<E
     let (request, mut notes) = request(&asked, context)?;
     let id = match context.key {
         Some(key) => {
-            parts::stable_id(started_at, &[context.token.as_bytes(), key.as_bytes(), &index.to_le_bytes()])
+            let number = key.before.saturating_add(index).to_le_bytes();
+            parts::stable_id(started_at, &[context.token.as_bytes(), key.whole.as_bytes(), &number])
         }
         None => ExchangeId::new(started_at),
     };

@@ -1,11 +1,12 @@
 //! From exchanges to ALF 1.1.0. Pure.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weir_model::{Body, Captured, Exchange, Headers, Request, Response, Timings};
+use weir_model::{Body, Captured, Exchange, ExchangeId, Headers, Request, Response, Timings};
 
 use super::alf;
 use crate::parts::{content_length, last, url};
@@ -210,24 +211,110 @@ fn unanswered<'a>(version: &'static str) -> alf::Response<'a> {
 /// One call to the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallPlan {
-    /// The request body: one ALF.
+    /// The request body.
     pub body: Vec<u8>,
-    /// Which exchanges of the batch are in it.
-    pub exchanges: Vec<usize>,
-    /// The same for the same exchanges, so that a collector can recognise a repeated call.
-    pub key: String,
+    /// What is in it, in order; never empty.
+    pub entries: Vec<Planned>,
+    /// For a part of a call: the key of the whole, and how many entries of it come before this part.
+    pub part_of: Option<(String, usize)>,
+}
+
+/// An exchange in a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its index in the batch.
+    pub index: usize,
+    /// Its id.
+    pub id: ExchangeId,
+    /// Where in the body it stands.
+    pub place: Range<usize>,
 }
 
 impl CallPlan {
-    /// A call with these exchanges of a batch.
-    pub(super) fn new(body: Vec<u8>, exchanges: Vec<usize>, batch: &[Arc<Exchange>]) -> Self {
+    /// The same for the same exchanges, so that a collector can recognise a repeated call. That of a part says which part of
+    /// what it is, so that weir's own receiver recognises the entries, too: see [`KeyParts`].
+    pub fn key(&self) -> String {
+        if let Some((whole, before)) = &self.part_of {
+            return format!("{whole}{PART}{before}{PART}{}", self.entries.len());
+        }
         let id =
-            |index: Option<&usize>| index.and_then(|index| batch.get(*index)).map(|exchange| exchange.id);
-        let key = match (id(exchanges.first()), id(exchanges.last())) {
-            (Some(first), Some(last)) => format!("{first}.{last}"),
-            _ => String::new(),
+            |planned: Option<&Planned>| planned.map(|planned| planned.id.to_string()).unwrap_or_default();
+        format!("{}.{}", id(self.entries.first()), id(self.entries.last()))
+    }
+
+    /// Which exchanges of the batch are in it.
+    pub fn indexes(&self) -> Vec<usize> {
+        self.entries.iter().map(|planned| planned.index).collect()
+    }
+
+    /// Two calls with half of the entries each; none when there is but one.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let (first, last) = (self.entries.first()?, self.entries.last()?);
+        let (opening, closing) = (&self.body[..first.place.start], &self.body[last.place.end..]);
+        let (whole, before) = self.part_of.clone().unwrap_or_else(|| (self.key(), 0));
+        let half = |entries: &[Planned], before: usize| {
+            let mut call = OpenCall::new(opening.to_vec());
+            for planned in entries {
+                call.push(planned.index, planned.id, &self.body[planned.place.clone()]);
+            }
+            CallPlan { part_of: Some((whole.clone(), before)), ..call.close(closing) }
         };
-        Self { body, exchanges, key }
+        let (left, right) = self.entries.split_at(self.entries.len() / 2);
+        (!left.is_empty()).then(|| [half(left, before), half(right, before + left.len())])
+    }
+}
+
+const PART: char = '+';
+
+/// A key of a call, taken apart: entry `n` of the call is entry `before + n` of the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyParts<'a> {
+    /// The key of the whole.
+    pub whole: &'a str,
+    /// Entries of the whole that come before those of the call.
+    pub before: usize,
+}
+
+impl<'a> KeyParts<'a> {
+    /// Any key is one of a whole, unless it is one of ours for a part.
+    pub fn of(key: &'a str) -> Self {
+        let part = key.split_once(PART).and_then(|(whole, rest)| {
+            let (before, count) = rest.split_once(PART)?;
+            let _count: usize = count.parse().ok()?;
+            Some(Self { whole, before: before.parse().ok()? })
+        });
+        part.unwrap_or(Self { whole: key, before: 0 })
+    }
+}
+
+/// A call that is being put together.
+pub(super) struct OpenCall {
+    body: Vec<u8>,
+    entries: Vec<Planned>,
+}
+
+impl OpenCall {
+    /// A call whose body begins like this.
+    pub(super) fn new(opening: Vec<u8>) -> Self {
+        Self { body: opening, entries: Vec::new() }
+    }
+
+    pub(super) fn has_room(&self, entry: &[u8]) -> bool {
+        self.body.len() + entry.len() <= GOOD_CALL_BYTES
+    }
+
+    pub(super) fn push(&mut self, index: usize, id: ExchangeId, entry: &[u8]) {
+        if !self.entries.is_empty() {
+            self.body.push(b',');
+        }
+        let start = self.body.len();
+        self.body.extend_from_slice(entry);
+        self.entries.push(Planned { index, id, place: start..self.body.len() });
+    }
+
+    pub(super) fn close(mut self, closing: &[u8]) -> CallPlan {
+        self.body.extend_from_slice(closing);
+        CallPlan { body: self.body, entries: self.entries, part_of: None }
     }
 }
 
@@ -243,7 +330,7 @@ pub struct Plan {
 /// Splits a batch into calls: in order, one environment per call, none larger than a collector takes.
 pub fn plan(batch: &[Arc<Exchange>], token: &str, environment: Option<&str>, profile: &Profile) -> Plan {
     let mut plan = Plan::default();
-    let mut call: Option<OpenCall<'_>> = None;
+    let mut open: Option<(OpenCall, Option<&str>)> = None;
     let mut text = Vec::new();
     for (index, exchange) in batch.iter().enumerate() {
         text.clear();
@@ -251,73 +338,42 @@ pub fn plan(batch: &[Arc<Exchange>], token: &str, environment: Option<&str>, pro
             .expect("strings and numbers always serialise");
         let environment =
             environment.or(exchange.origin.environment.as_deref()).filter(|name| !name.is_empty());
-        if let Some(reason) = too_large(&text, token, environment) {
+        if let Some(reason) = too_large(text.len(), || opening(token, environment).len() + CLOSING.len()) {
             plan.too_large.push((index, reason));
             continue;
         }
-        let has_room = |call: &OpenCall<'_>| call.environment == environment && call.has_room(&text);
-        if call.as_ref().is_some_and(|call| !has_room(call)) {
-            plan.calls.extend(call.take().map(|call| call.close(batch)));
+        let fits = |(call, known): &(OpenCall, Option<&str>)| *known == environment && call.has_room(&text);
+        if let Some((full, _)) = open.take_if(|open| !fits(open)) {
+            plan.calls.push(full.close(CLOSING));
         }
-        let open = call.take().unwrap_or_else(|| OpenCall::new(token, environment));
-        call = Some(open.with(index, &text));
+        let (call, _) = open.get_or_insert_with(|| (OpenCall::new(opening(token, environment)), environment));
+        call.push(index, exchange.id, &text);
     }
-    plan.calls.extend(call.map(|call| call.close(batch)));
+    plan.calls.extend(open.map(|(call, _)| call.close(CLOSING)));
     plan
 }
 
-/// Why an entry cannot travel even alone.
-fn too_large(entry: &[u8], token: &str, environment: Option<&str>) -> Option<String> {
-    if entry.len() <= GOOD_CALL_BYTES {
+/// Why an entry of this size cannot travel even alone, given what stands around it.
+pub(super) fn too_large(entry: usize, around: impl FnOnce() -> usize) -> Option<String> {
+    if entry <= GOOD_CALL_BYTES {
         return None;
     }
-    let alone = OpenCall::new(token, environment).body.len() + entry.len() + CLOSING.len();
+    let alone = entry + around();
     (alone > MAX_CALL_BYTES).then(|| format!("too_large: {alone} bytes in ALF, more than {MAX_CALL_BYTES}"))
 }
 
 const CLOSING: &[u8] = b"]}}}";
 
-struct OpenCall<'a> {
-    environment: Option<&'a str>,
-    body: Vec<u8>,
-    exchanges: Vec<usize>,
-}
-
-impl<'a> OpenCall<'a> {
-    fn new(token: &str, environment: Option<&'a str>) -> Self {
-        let creator = alf::Creator { name: CREATOR, version: env!("CARGO_PKG_VERSION") };
-        let envelope = alf::Envelope {
-            version: "1.1.0",
-            service_token: token,
-            environment,
-            har: alf::Har { log: alf::Log { creator, entries: [] } },
-        };
-        let mut body = serde_json::to_vec(&envelope).expect("strings always serialise");
-        body.truncate(body.len() - CLOSING.len());
-        Self { environment, body, exchanges: Vec::new() }
-    }
-
-    fn has_room(&self, entry: &[u8]) -> bool {
-        self.body.len() + entry.len() <= GOOD_CALL_BYTES
-    }
-
-    fn with(mut self, index: usize, entry: &[u8]) -> Self {
-        if !self.exchanges.is_empty() {
-            self.body.push(b',');
-        }
-        self.body.extend_from_slice(entry);
-        self.exchanges.push(index);
-        self
-    }
-
-    fn close(mut self, batch: &[Arc<Exchange>]) -> CallPlan {
-        self.body.extend_from_slice(CLOSING);
-        let id =
-            |index: Option<&usize>| index.and_then(|index| batch.get(*index)).map(|exchange| exchange.id);
-        let key = match (id(self.exchanges.first()), id(self.exchanges.last())) {
-            (Some(first), Some(last)) => format!("{first}.{last}"),
-            _ => String::new(),
-        };
-        CallPlan { body: self.body, exchanges: self.exchanges, key }
-    }
+/// How a call begins.
+fn opening(token: &str, environment: Option<&str>) -> Vec<u8> {
+    let creator = alf::Creator { name: CREATOR, version: env!("CARGO_PKG_VERSION") };
+    let envelope = alf::Envelope {
+        version: "1.1.0",
+        service_token: token,
+        environment,
+        har: alf::Har { log: alf::Log { creator, entries: [] } },
+    };
+    let mut opening = serde_json::to_vec(&envelope).expect("strings always serialise");
+    opening.truncate(opening.len() - CLOSING.len());
+    opening
 }

@@ -1,6 +1,6 @@
 //! Sends batches to a collector.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter};
 
 use super::config::Config;
 use super::encode::{CallPlan, Plan, Profile, plan};
-use crate::parts::http::{Caller, Options, Verdict};
+use crate::parts::http::{Answer, Caller, Options, Verdict};
 use crate::parts::shortened;
 
 /// Names a call so that a collector can recognise it when it comes again.
@@ -25,7 +25,7 @@ pub fn build(settings: Value) -> Result<Built, ConfigError> {
     let config = Config::read(settings)?;
     let (queue, capture) = (config.queue(), config.capture());
     let exporter = Galileo {
-        collector: Collector::new(config.url(), config.timeout(), config.https_verify)?,
+        collector: Collector::new(config.url(), config.timeout(), config.https_verify, Rules::Second)?,
         token: config.service_token.expose().to_owned(),
         environment: config.environment.clone(),
         profile: config.profile(),
@@ -50,80 +50,162 @@ impl Exporter for Galileo {
     }
 }
 
-/// Calls that were answered for good, by key, with the entries that were refused.
-type Settled = HashMap<String, Vec<(usize, String)>>;
+/// What is known of a call, by its key.
+#[derive(Debug, Clone)]
+enum Fate {
+    /// It was answered for good, and these entries were refused.
+    Settled(Vec<(usize, String)>),
+    /// It was refused whole; its halves are tried instead.
+    Split,
+}
+
+/// What became of the calls of a batch so far: a batch that takes several calls and fails in the middle is repeated whole,
+/// and what was accepted must not be sent again.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Key of the first call.
+    batch: String,
+    fates: HashMap<String, Fate>,
+    /// How often a call was split although size was not the matter.
+    splits: usize,
+}
+
+/// How often a call is split because something in it was refused: enough to find three bad entries in a thousand, little
+/// enough for a collector that refuses everything.
+const MAX_SPLITS: usize = 32;
+
+/// What a collector's answers mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// kong-galileo, section 7.5: 408, 429 and 5xx are repeated.
+    Second,
+    /// kong-analytics, section 4.2: everything but success and a refusal of the content is repeated.
+    First,
+}
 
 /// The other side.
 #[derive(Debug)]
 pub(super) struct Collector {
     caller: Caller,
     url: String,
-    /// Calls of the batch in progress whose fate is settled: a batch that takes several calls and fails in the middle is
-    /// repeated whole, and what was accepted must not be sent again.
-    settled: Mutex<Settled>,
+    rules: Rules,
+    progress: Mutex<Progress>,
 }
 
 impl Collector {
-    pub(super) fn new(url: String, timeout: Duration, verify: bool) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        url: String,
+        timeout: Duration,
+        verify: bool,
+        rules: Rules,
+    ) -> Result<Self, ConfigError> {
         let caller = Caller::new(&Options { timeout, verify_certificate: verify, ..Options::default() })?;
-        Ok(Self { caller, url, settled: Mutex::default() })
+        Ok(Self { caller, url, rules, progress: Mutex::default() })
     }
 
-    /// Makes the calls of a plan, in order, until one fails.
+    /// Makes the calls of a plan, in order, until one fails. A call that is refused whole is split, so that an entry that
+    /// can never succeed is refused alone.
     pub(super) async fn deliver(&self, plan: Plan) -> Result<Delivered, ExportError> {
-        let keys: Vec<String> = plan.calls.iter().map(|call| call.key.clone()).collect();
-        // What is left of another batch, given up in the meantime, means nothing any more.
-        self.settled().retain(|key, _| keys.contains(key));
+        let batch = plan.calls.first().map(CallPlan::key).unwrap_or_default();
         let mut rejected = plan.too_large;
-        for call in plan.calls {
-            let key = call.key.clone();
-            let known = self.settled().get(&key).cloned();
-            let refused = match known {
-                Some(refused) => refused,
-                None => self.send(call).await?,
-            };
-            self.settled().insert(key, refused.clone());
-            rejected.extend(refused);
+        if self.progress().batch != batch {
+            // What is left of another batch, given up in the meantime, means nothing any more.
+            *self.progress() = Progress { batch, ..Progress::default() };
         }
-        self.settled().clear();
+        let mut calls = VecDeque::from(plan.calls);
+        while let Some(call) = calls.pop_front() {
+            let key = call.key();
+            let known = self.progress().fates.get(&key).cloned();
+            let fate = match known {
+                Some(fate) => fate,
+                None => self.send(&call).await?,
+            };
+            match &fate {
+                Fate::Settled(refused) => rejected.extend(refused.iter().cloned()),
+                Fate::Split => {
+                    for half in call.halves().into_iter().flatten().rev() {
+                        calls.push_front(half);
+                    }
+                }
+            }
+            self.progress().fates.insert(key, fate);
+        }
+        *self.progress() = Progress::default();
         rejected.sort();
         Ok(Delivered::with_rejected(rejected))
     }
 
-    async fn send(&self, call: CallPlan) -> Result<Vec<(usize, String)>, ExportError> {
+    async fn send(&self, call: &CallPlan) -> Result<Fate, ExportError> {
         let request = self
             .caller
             .request(Method::POST, &self.url)
             .header(CONTENT_TYPE, "application/json")
-            .header(IDEMPOTENCY_KEY, &call.key)
-            .body(call.body);
+            .header(IDEMPOTENCY_KEY, call.key())
+            .body(call.body.clone());
         let answer = self.caller.send(request).await?;
-        match answer.verdict() {
-            Verdict::Accepted => Ok(not_saved(&answer.body, &call.exchanges)),
+        match self.judge(&answer) {
+            Verdict::Accepted => Ok(Fate::Settled(not_saved(&answer.body, &call.indexes()))),
             Verdict::Refused(cause) => {
-                tracing::warn!(status = answer.status.as_u16(), "the collector refused a batch");
-                Ok(call.exchanges.into_iter().map(|index| (index, cause.clone())).collect())
+                if self.should_split(&answer, call.entries.len()) {
+                    return Ok(Fate::Split);
+                }
+                tracing::warn!(
+                    status = answer.status.as_u16(),
+                    entries = call.entries.len(),
+                    "the collector refused entries"
+                );
+                Ok(Fate::Settled(call.indexes().into_iter().map(|index| (index, cause.clone())).collect()))
             }
             Verdict::Failed { after, cause } => Err(ExportError::Retry { after, cause }),
         }
     }
 
-    fn settled(&self) -> MutexGuard<'_, Settled> {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    fn judge(&self, answer: &Answer) -> Verdict {
+        let about_the_content = matches!(answer.status.as_u16(), 400 | 413);
+        match answer.verdict() {
+            Verdict::Refused(cause) if self.rules == Rules::First && !about_the_content => {
+                Verdict::Failed { after: None, cause }
+            }
+            verdict => verdict,
+        }
     }
+
+    /// Whether smaller calls may do better. A collector that counts the entries has looked at each of them already.
+    fn should_split(&self, answer: &Answer, entries: usize) -> bool {
+        match answer.status.as_u16() {
+            _ if entries < 2 => false,
+            413 => true,
+            400 if summary(&answer.body).is_none() => {
+                let mut progress = self.progress();
+                progress.splits += 1;
+                progress.splits <= MAX_SPLITS
+            }
+            _ => false,
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a collector counts.
+#[derive(Deserialize)]
+struct Summary {
+    #[serde(default)]
+    errors: Vec<String>,
+    sent: usize,
+    saved: usize,
+}
+
+fn summary(answer: &[u8]) -> Option<Summary> {
+    serde_json::from_slice(answer).ok()
 }
 
 /// Entries that a collector did not save although it took the call: those its errors name (`entries[3]`), and as many of
 /// the last ones as are otherwise missing from its count.
 fn not_saved(answer: &[u8], exchanges: &[usize]) -> Vec<(usize, String)> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(default)]
-        errors: Vec<String>,
-        sent: usize,
-        saved: usize,
-    }
-    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return Vec::new() };
+    let Some(answer) = summary(answer) else { return Vec::new() };
     let missing = answer.sent.saturating_sub(answer.saved).min(exchanges.len());
     let mut refused: Vec<(usize, String)> = Vec::new();
     for error in &answer.errors {

@@ -172,7 +172,7 @@ fn check_generated(case: &Value, entry_cases: &[Value]) {
     };
     let profile = Profile { log_bodies: true, ..Profile::default() };
     let plan = plan(&batch, "tok-1", None, &profile);
-    let sent: Vec<usize> = plan.calls.iter().map(|call| call.exchanges.len()).collect();
+    let sent: Vec<usize> = plan.calls.iter().map(|call| call.entries.len()).collect();
     match case["name"].as_str().unwrap() {
         "batch_just_over_cap" => {
             assert_eq!(sent, [] as [usize; 0]);
@@ -181,7 +181,7 @@ fn check_generated(case: &Value, entry_cases: &[Value]) {
         }
         "one_huge_entry_takes_small_ones_down" => {
             assert_eq!(sent, [2]);
-            assert_eq!(plan.calls[0].exchanges, [0, 2]);
+            assert_eq!(plan.calls[0].indexes(), [0, 2]);
             assert_eq!(plan.too_large.len(), 1);
         }
         "largest_body_that_fits" => assert_eq!((sent.as_slice(), plan.too_large.len()), (&[1][..], 0)),
@@ -350,10 +350,16 @@ proptest! {
         let batch: Vec<Arc<Exchange>> = exchanges.into_iter().map(Arc::new).collect();
         let plan = plan(&batch, "tok-1", None, &profile);
         prop_assert_eq!(plan.calls.len(), 1);
-        let decoded = decode::call(&plan.calls[0].body, Some(&plan.calls[0].key)).unwrap();
+        let decoded = decode::call(&plan.calls[0].body, Some(&plan.calls[0].key())).unwrap();
         prop_assert_eq!(&decoded.rejected, &[]);
-        let again = decode::call(&plan.calls[0].body, Some(&plan.calls[0].key)).unwrap();
+        let again = decode::call(&plan.calls[0].body, Some(&plan.calls[0].key())).unwrap();
         prop_assert_eq!(&decoded.accepted, &again.accepted, "a repeated call is recognised");
+        let parts = plan.calls[0].halves().into_iter().flatten();
+        let in_parts = parts.flat_map(|part| decode::call(&part.body, Some(&part.key())).unwrap().accepted);
+        let in_parts: Vec<_> = in_parts.collect();
+        if batch.len() > 1 {
+            prop_assert_eq!(&decoded.accepted, &in_parts, "and so are its parts");
+        }
         for (sent, (credential, mut arrived)) in batch.iter().zip(decoded.accepted) {
             prop_assert_eq!(credential.token, "tok-1");
             arrived.id = sent.id;

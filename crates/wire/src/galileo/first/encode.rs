@@ -10,8 +10,8 @@ use weir_model::{Body, Exchange, Headers, Request, Response};
 
 use super::format;
 use crate::galileo::encode::{
-    CallPlan, DEFAULT_MIME_TYPE, GOOD_CALL_BYTES, MAX_CALL_BYTES, Plan, Profile, absolute_url, http_version,
-    lower_case, sendable, whole_micros,
+    DEFAULT_MIME_TYPE, OpenCall, Plan, Profile, absolute_url, http_version, lower_case, sendable, too_large,
+    whole_micros,
 };
 use crate::parts::{last, url};
 
@@ -143,29 +143,19 @@ fn response<'a>(response: Option<&'a Response>, profile: &Profile) -> format::Re
 /// Splits a batch into calls: arrays of ALFs, in order, none larger than a collector takes.
 pub fn plan(batch: &[Arc<Exchange>], token: &str, environment: Option<&str>, profile: &Profile) -> Plan {
     let mut plan = Plan::default();
-    let (mut body, mut members) = (Vec::new(), Vec::new());
+    let mut open: Option<OpenCall> = None;
     for (index, exchange) in batch.iter().enumerate() {
         let text = serde_json::to_vec(&alf(exchange, token, environment, profile))
             .expect("strings and numbers always serialise");
-        if text.len() + 2 > MAX_CALL_BYTES {
-            let reason = format!("too_large: {} bytes in ALF, more than {MAX_CALL_BYTES}", text.len() + 2);
+        if let Some(reason) = too_large(text.len(), || "[]".len()) {
             plan.too_large.push((index, reason));
             continue;
         }
-        if !members.is_empty() && body.len() + text.len() > GOOD_CALL_BYTES {
-            plan.calls.push(closed(&mut body, &mut members, batch));
+        if let Some(full) = open.take_if(|call| !call.has_room(&text)) {
+            plan.calls.push(full.close(b"]"));
         }
-        body.push(if members.is_empty() { b'[' } else { b',' });
-        body.extend_from_slice(&text);
-        members.push(index);
+        open.get_or_insert_with(|| OpenCall::new(b"[".to_vec())).push(index, exchange.id, &text);
     }
-    if !members.is_empty() {
-        plan.calls.push(closed(&mut body, &mut members, batch));
-    }
+    plan.calls.extend(open.map(|call| call.close(b"]")));
     plan
-}
-
-fn closed(body: &mut Vec<u8>, members: &mut Vec<usize>, batch: &[Arc<Exchange>]) -> CallPlan {
-    body.push(b']');
-    CallPlan::new(std::mem::take(body), std::mem::take(members), batch)
 }

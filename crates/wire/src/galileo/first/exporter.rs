@@ -9,9 +9,10 @@ use weir_kit::{ConfigError, FieldKind, FieldSpec, Secret, kind, schema};
 use weir_pipeline::{Batch, Built, CaptureWish, Delivered, ExportError, Exporter, QueueSettings};
 
 use super::encode;
+use crate::galileo::config::{oldest_batch, seconds};
 use crate::galileo::decode::MAX_ENTRIES;
 use crate::galileo::encode::{self as second, Profile};
-use crate::galileo::exporter::Collector;
+use crate::galileo::exporter::{Collector, Rules};
 
 /// The collector of the original product. Its name no longer resolves; settings name another.
 pub const DEFAULT_HOST: &str = "socket.analytics.mashape.com";
@@ -34,7 +35,7 @@ pub const FIELDS: &[FieldSpec] = &[
     },
     FieldSpec {
         default: Some("2"),
-        ..FieldSpec::new("delay", ANY_NUMBER, "seconds before an incomplete batch is sent")
+        ..FieldSpec::new("delay", ANY_NUMBER, "seconds of silence after which an incomplete batch is sent")
     },
     FieldSpec {
         required: true,
@@ -124,7 +125,7 @@ pub fn build(settings: Value) -> Result<Built, ConfigError> {
         queue: queue(&config),
         capture: CaptureWish { request_body_bytes: bytes, response_body_bytes: bytes },
         exporter: Box::new(Analytics {
-            collector: Collector::new(url, Duration::from_secs(30), false)?,
+            collector: Collector::new(url, Duration::from_secs(30), false, Rules::First)?,
             token: config.service_token.expose().to_owned(),
             environment: config.environment,
             profile,
@@ -136,10 +137,11 @@ pub fn build(settings: Value) -> Result<Built, ConfigError> {
 /// The original repeats for ever, after 1, 4, 9 ... 60 seconds.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
 fn queue(config: &Config) -> QueueSettings {
-    let delay = Duration::try_from_secs_f64(config.delay).unwrap_or_default();
+    let delay = seconds(config.delay).unwrap_or_default();
     QueueSettings {
         max_batch_size: (config.batch_size as usize).clamp(1, MAX_ENTRIES),
-        max_coalescing_delay: delay.min(Duration::from_secs(24 * 3600)),
+        max_idle_delay: Some(delay),
+        max_coalescing_delay: oldest_batch(delay),
         initial_retry_delay: Duration::from_secs(1),
         max_retry_delay: Duration::from_secs(60),
         max_attempts: None,

@@ -10,7 +10,7 @@ use weir_model::{Body, Exchange, ExchangeId, Headers, Request, Response, Timings
 use super::encode::plan;
 use super::exporter::{self, FIELDS};
 use crate::galileo::decode;
-use crate::galileo::encode::Profile;
+use crate::galileo::encode::{CallPlan, Profile};
 use crate::parts;
 
 fn exchange() -> Exchange {
@@ -104,8 +104,8 @@ fn huge_entries_are_lost_alone_and_large_ones_part() {
     let batch = [with_body(1), with_body(16 << 20), with_body(9 << 20), with_body(9 << 20), with_body(1)];
     let profile = Profile { log_bodies: true, ..Profile::default() };
     let plan = plan(&batch, "t", None, &profile);
-    let calls: Vec<&[usize]> = plan.calls.iter().map(|call| call.exchanges.as_slice()).collect();
-    assert_eq!(calls, [&[0, 2][..], &[3, 4]]);
+    let calls: Vec<Vec<usize>> = plan.calls.iter().map(CallPlan::indexes).collect();
+    assert_eq!(calls, [[0, 2], [3, 4]]);
     assert_eq!(plan.too_large[0].0, 1);
 }
 
@@ -115,7 +115,8 @@ fn settings_of_the_old_plugin_are_understood() {
         weir_kit::schema::check(FIELDS, json!({"service_token": "t", "log_body": "true", "batch_size": "7"}));
     let built = exporter::build(completed.unwrap()).unwrap();
     assert_eq!((built.queue.max_batch_size, built.queue.max_attempts), (7, None));
-    assert_eq!(built.queue.max_coalescing_delay, Duration::from_secs(2));
+    assert_eq!(built.queue.max_idle_delay, Some(Duration::from_secs(2)));
+    assert_eq!(built.queue.max_coalescing_delay, Duration::from_secs(10));
     assert_eq!(built.capture.request_body_bytes, 1 << 20);
     assert_eq!(exporter::build(json!({})).err().unwrap().problems[0].key, "service_token");
     assert_eq!(

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -122,22 +123,18 @@ async fn environments_travel_apart_and_in_order() {
 
 #[tokio::test]
 async fn failures_are_retried_and_refusals_are_not() {
-    let (collector, address) = Collector::start(&[
-        (503, "7", "later"),
-        (429, "", ""),
-        (400, "", "bad"),
-        (207, "", ""),
-        (302, "", ""),
-    ])
-    .await;
+    let bad = r#"{"errors":["bad"],"sent":2,"saved":0}"#;
+    let (collector, address) =
+        Collector::start(&[(503, "7", "later"), (429, "", ""), (400, "", bad), (207, "", ""), (302, "", "")])
+            .await;
     let (exporter, exchanges) = (exporter(address), batch(&[None, None]));
     let Err(ExportError::Retry { after, cause }) = export(&*exporter, &exchanges).await else { panic!() };
-    assert_eq!(after, Some(std::time::Duration::from_secs(7)));
+    assert_eq!(after, Some(Duration::from_secs(7)));
     assert_eq!(cause, "the other side answered 503: later");
     let outcome = export(&*exporter, &exchanges).await;
     assert!(matches!(outcome, Err(ExportError::Retry { after: None, .. })), "{outcome:?}");
     let refused = export(&*exporter, &exchanges).await.unwrap();
-    let cause = "the other side answered 400: bad".to_owned();
+    let cause = format!("the other side answered 400: {bad}");
     assert_eq!(refused, [(0, cause.clone()), (1, cause)]);
     assert_eq!(export(&*exporter, &exchanges).await.unwrap(), []);
     assert_eq!(export(&*exporter, &exchanges).await.unwrap().len(), 2, "redirects are not followed");
@@ -154,6 +151,74 @@ async fn what_was_accepted_is_not_sent_again_when_the_rest_failed() {
         (0..collector.calls()).map(|call| collector.entries_of_call(call)).collect();
     assert_eq!(calls, [["M0"], ["M1"], ["M1"]]);
     assert_eq!(collector.header(1, IDEMPOTENCY_KEY), collector.header(2, IDEMPOTENCY_KEY));
+}
+
+/// A collector that refuses every call with more than `max` entries or with a request of method `poison` in it.
+async fn picky(
+    status: u16,
+    words: &'static str,
+    max: usize,
+    poison: &'static [&'static str],
+) -> (Arc<Mutex<Vec<String>>>, SocketAddr) {
+    let saved: Arc<Mutex<Vec<String>>> = Arc::default();
+    let keep = saved.clone();
+    let answer = async move |body: Bytes| {
+        let alf: Value = serde_json::from_slice(&body).unwrap();
+        let entries = alf["har"]["log"]["entries"].as_array().unwrap();
+        let methods: Vec<&str> =
+            entries.iter().map(|entry| entry["request"]["method"].as_str().unwrap()).collect();
+        if methods.len() > max || methods.iter().any(|method| poison.contains(method)) {
+            return (StatusCode::from_u16(status).unwrap(), words);
+        }
+        keep.lock().unwrap().extend(methods.into_iter().map(ToOwned::to_owned));
+        (StatusCode::OK, "")
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (saved, address)
+}
+
+#[tokio::test]
+async fn an_entry_that_can_never_succeed_is_refused_alone() {
+    let exchanges = batch(&[None; 100]);
+    for (status, words, max) in [(400, "bad request", usize::MAX), (413, "too large", 7)] {
+        let (saved, address) = picky(status, words, max, &["M17", "M18", "M70"]).await;
+        let refused = export(&*exporter(address), &exchanges).await.unwrap();
+        let indexes: Vec<usize> = refused.iter().map(|(index, _)| *index).collect();
+        assert_eq!(indexes, [17, 18, 70], "{status}");
+        assert_eq!(refused[0].1, format!("the other side answered {status}: {words}"));
+        let expected: Vec<String> =
+            (0..100).filter(|number| !indexes.contains(number)).map(|number| format!("M{number}")).collect();
+        assert_eq!(*saved.lock().unwrap(), expected, "{status}: in order and each once");
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_everything_is_not_asked_for_ever() {
+    let (collector, address) = Collector::start(&[(400, "", "no"); 200]).await;
+    let exchanges = batch(&[None; 1000]);
+    assert_eq!(export(&*exporter(address), &exchanges).await.unwrap().len(), 1000);
+    assert!(collector.calls() <= 70, "{}", collector.calls());
+    // One that counts has looked at every entry.
+    let counted = r#"{"errors":["ALF[0] unknown token"],"sent":1000,"saved":0}"#;
+    let (collector, address) = Collector::start(&[(400, "", counted)]).await;
+    assert_eq!(export(&*exporter(address), &exchanges).await.unwrap().len(), 1000);
+    assert_eq!(collector.calls(), 1);
+}
+
+#[tokio::test]
+async fn halves_that_were_accepted_are_not_sent_again() {
+    let answers = [(413, "", ""), (200, "", ""), (500, "", ""), (200, "", "")];
+    let (collector, address) = Collector::start(&answers).await;
+    let (exporter, exchanges) = (exporter(address), batch(&[None; 4]));
+    assert!(matches!(export(&*exporter, &exchanges).await, Err(ExportError::Retry { .. })));
+    assert_eq!(export(&*exporter, &exchanges).await.unwrap(), []);
+    let calls: Vec<usize> =
+        (0..collector.calls()).map(|call| collector.entries_of_call(call).len()).collect();
+    assert_eq!(calls, [4, 2, 2, 2]);
+    assert_eq!(collector.entries_of_call(3), ["M2", "M3"]);
 }
 
 #[tokio::test]
@@ -225,7 +290,8 @@ fn settings_become_queue_and_capture() {
     );
     let standard = built(json!({"service_token": "t"})).unwrap();
     assert_eq!((standard.queue.max_batch_size, standard.queue.max_attempts), (1000, Some(10)));
-    assert_eq!(standard.queue.max_coalescing_delay.as_secs(), 2);
+    assert_eq!(standard.queue.max_idle_delay, Some(Duration::from_secs(2)));
+    assert_eq!(standard.queue.max_coalescing_delay, Duration::from_secs(10), "under steady traffic");
     assert_eq!(standard.capture.request_body_bytes, 0);
     let odd = json!({"service_token": "t", "queue_size": -3, "flush_timeout": -1, "retry_count": 0, "log_bodies": true});
     let odd = built(odd).unwrap();
