@@ -173,6 +173,28 @@ async fn every_entity_lives_and_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemas_tell_what_a_form_needs() {
+    let running = Running::start(false).await;
+    let member = |schema: &Value, name: &str| {
+        let fields = schema["fields"].as_array().unwrap().clone();
+        fields.into_iter().find_map(|field| field.get(name).cloned())
+    };
+    let (_, galileo) = running.get("/schemas/plugins/galileo").await;
+    let token = member(&member(&galileo, "config").unwrap(), "service_token").unwrap();
+    assert_eq!((&token["required"], &token["encrypted"]), (&json!(true), &json!(true)));
+    assert!(token["description"].is_string());
+    let protocols = member(&galileo, "protocols").unwrap();
+    assert!(protocols["elements"]["one_of"].as_array().unwrap().contains(&json!("https")));
+    assert_eq!(protocols["default"], json!(["grpc", "grpcs", "http", "https"]));
+    assert_eq!(member(&galileo, "consumer"), None);
+    let (_, key_auth) = running.get("/schemas/plugins/key-auth").await;
+    assert_eq!(member(&key_auth, "consumer").unwrap()["eq"], Value::Null, "it finds the consumer");
+    let (_, root) = running.get("/").await;
+    let about = &root["plugins"]["available_on_server"]["key-auth"]["description"];
+    assert!(about.as_str().unwrap().contains("key"), "{about}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_cover_every_entity_once() {
     let running = Running::start(false).await;
     let names: Vec<String> = (0..250).map(|number| format!("c{number}")).collect();
@@ -240,7 +262,7 @@ fn build_once(_config: Value) -> Result<Built, ConfigError> {
 }
 
 static MOODY: &[ExporterKind] =
-    &[ExporterKind { name: "moody", aliases: &[], fields: &[], build: build_once }];
+    &[ExporterKind { name: "moody", aliases: &[], about: "", fields: &[], build: build_once }];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_served_is_refused_and_leaves_nothing() {

@@ -89,6 +89,8 @@ pub struct ExporterKind {
     pub name: &'static str,
     /// Other plugin names that mean this one.
     pub aliases: &'static [&'static str],
+    /// One line for people who choose: what is sent where.
+    pub about: &'static str,
     /// Its settings, by their original names and units.
     pub fields: &'static [FieldSpec],
     /// Builds it from settings that [`weir_kit::schema::check`] has completed; does no IO.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_kit::{Clock, Timestamp};
@@ -93,6 +94,12 @@ pub(crate) struct Target {
     pub(crate) place: Option<SavedPlace>,
     #[serde(skip)]
     pub(crate) last_error: Option<LastError>,
+    /// When the other side last took something.
+    #[serde(skip)]
+    pub(crate) last_delivery: Option<Timestamp>,
+    /// When what failed is tried again.
+    #[serde(skip)]
+    pub(crate) next_attempt: Option<Timestamp>,
     /// When the oldest exchange now being delivered entered the journal.
     #[serde(skip)]
     pub(crate) waiting_since: Option<Timestamp>,
@@ -170,8 +177,12 @@ pub struct TargetAccount {
     pub lag_seconds: f64,
     /// Attempts that failed and were or will be repeated.
     pub retries: u64,
-    /// What went wrong last.
+    /// What went wrong last, since the start.
     pub last_error: Option<LastError>,
+    /// When the other side last took something, since the start.
+    pub last_delivery: Option<Timestamp>,
+    /// When the batch that failed is tried again; `None` while nothing waits for that.
+    pub next_attempt: Option<Timestamp>,
     /// Whether it is one of the past.
     pub removed: bool,
 }
@@ -302,9 +313,14 @@ impl Ledger {
 
     /// The fate of a batch is known: what a target has left begins at `position`.
     pub(crate) fn settled(&self, target: &str, position: u64, delivered: u64, dropped: &[(&str, u64)]) {
+        let now = self.clock.now();
         self.with_target(target, |account| {
             account.held -= delivered;
             account.delivered += delivered;
+            if delivered > 0 {
+                account.last_delivery = Some(now);
+            }
+            account.next_attempt = None;
             for (reason, count) in dropped {
                 account.held -= count;
                 add(&mut account.dropped, reason, *count);
@@ -349,6 +365,12 @@ impl Ledger {
             account.retries += u64::from(will_retry);
             account.last_error = Some(LastError { at, message });
         });
+    }
+
+    /// A batch that failed is tried again after this time.
+    pub(crate) fn retries_after(&self, target: &str, after: Duration) {
+        let at = self.clock.now() + after;
+        self.with_target(target, |account| account.next_attempt = Some(at));
     }
 
     fn with_target(&self, name: &str, change: impl FnOnce(&mut Target)) {
@@ -417,6 +439,8 @@ impl Target {
             lag_seconds: self.waiting_since.map_or(0.0, |since| now.since(since).as_secs_f64()),
             retries: self.retries,
             last_error: self.last_error.clone(),
+            last_delivery: self.last_delivery,
+            next_attempt: self.next_attempt,
             removed: self.removed,
         }
     }

@@ -125,7 +125,25 @@ async fn refusals_and_exhausted_retries_are_counted() {
         assert!(account.last_error.is_some(), "{name}");
     }
     assert_eq!(account(&pipeline, "rejects").delivered, 9);
+    assert!(account(&pipeline, "rejects").last_delivery.is_some());
     assert_eq!(account(&pipeline, "fails").retries, 2);
+    assert_eq!(account(&pipeline, "fails").last_delivery, None);
+    assert_eq!(account(&pipeline, "fails").next_attempt, None, "it was given up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_batch_says_when_it_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = open(settings(directory.path())).unwrap();
+    let mut waits = spec("waits", Probe::new(&Default::default(), always(Mood::Retry)));
+    (waits.queue.initial_retry_delay, waits.queue.max_retry_delay) =
+        (Duration::from_secs(600), Duration::from_secs(600));
+    pipeline.targets().add(waits).await.unwrap();
+    pipeline.intake().submit("har", exchanges(2, 1)).await.unwrap();
+    eventually("the first failure", || account(&pipeline, "waits").next_attempt.is_some()).await;
+    let account = account(&pipeline, "waits");
+    assert_eq!((account.held, account.retries), (2, 1));
+    assert!(account.next_attempt > account.last_error.map(|error| error.at));
 }
 
 #[tokio::test(flavor = "multi_thread")]

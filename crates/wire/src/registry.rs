@@ -139,6 +139,7 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), kind.fields.len(), "{}", kind.name);
+            assert!(!kind.about.is_empty(), "{}", kind.name);
             for field in kind.fields {
                 assert!(!field.about.is_empty(), "{}.{}", kind.name, field.name);
                 if let Some(default) = field.default {

@@ -27,7 +27,8 @@ impl Inner {
                 found(json!({"fields": if old { schemas::map(fields) } else { schemas::list(fields) }}))
             }
             Info::PluginSchema(name) => {
-                found(schemas::plugin(self.registry.fields(&name).ok_or_else(|| no_plugin(&name))?))
+                let fields = self.registry.fields(&name).ok_or_else(|| no_plugin(&name))?;
+                found(schemas::plugin(fields, self.registry.authenticates(&name)))
             }
             Info::EntitySchema(name) => match Entity::named(&name) {
                 Some(entity) => found(schemas::entity(entity)),
@@ -51,8 +52,11 @@ impl Inner {
         let available: Map<String, Value> = names
             .into_iter()
             .map(|name| {
-                let about =
-                    json!({"version": env!("CARGO_PKG_VERSION"), "priority": self.registry.priority(name)});
+                let about = json!({
+                    "version": env!("CARGO_PKG_VERSION"),
+                    "priority": self.registry.priority(name),
+                    "description": self.registry.about(name),
+                });
                 (name.to_owned(), about)
             })
             .collect();

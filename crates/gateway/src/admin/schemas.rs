@@ -37,13 +37,18 @@ pub(super) fn entity(entity: &Entity) -> Value {
     json!({"fields": fields})
 }
 
-/// The schema of a plugin from 0.13 on, with its `config` as a record.
-pub(super) fn plugin(fields: &[FieldSpec]) -> Value {
-    json!({"fields": [
-        {"protocols": {"type": "set", "elements": {"type": "string"}, "required": true,
-            "default": ["grpc", "grpcs", "http", "https"]}},
-        {"config": {"type": "record", "required": true, "fields": list(fields)}},
-    ]})
+/// The schema of a plugin from 0.13 on, with its `config` as a record. One that finds the consumer cannot belong to one.
+pub(super) fn plugin(fields: &[FieldSpec], authenticates: bool) -> Value {
+    let mut shown = Vec::new();
+    if authenticates {
+        shown.push(json!({"consumer": {"type": "foreign", "reference": "consumers", "eq": null}}));
+    }
+    shown.extend(Entity::named("plugins").into_iter().flat_map(|entity| {
+        let protocols = entity.fields.iter().filter(|field| field.name == "protocols");
+        protocols.map(|field| json!({field.name: one(field)}))
+    }));
+    shown.push(json!({"config": {"type": "record", "required": true, "fields": list(fields)}}));
+    json!({"fields": shown})
 }
 
 fn one(field: &FieldSpec) -> Value {

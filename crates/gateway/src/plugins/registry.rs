@@ -18,6 +18,8 @@ pub struct PluginKind {
     pub priority: i32,
     /// Whether it finds the consumer, and so cannot belong to one.
     pub authenticates: bool,
+    /// One line for people who choose.
+    pub about: &'static str,
     /// Its settings.
     pub fields: &'static [FieldSpec],
     /// Builds it from settings that [`weir_kit::schema::check`] has completed; does no IO.
@@ -86,6 +88,11 @@ impl PluginRegistry {
     /// Whether the plugin finds the consumer.
     pub fn authenticates(&self, name: &str) -> bool {
         own(name).is_some_and(|kind| kind.authenticates)
+    }
+
+    /// What the plugin is for, in one line.
+    pub fn about(&self, name: &str) -> &'static str {
+        own(name).map(|kind| kind.about).or_else(|| Some(self.exporter(name)?.about)).unwrap_or_default()
     }
 
     /// Where the plugin stands among others: higher runs earlier.

@@ -53,6 +53,7 @@ pub(crate) static EXPORTERS: &[ExporterKind] = &[
     ExporterKind {
         name: "galileo",
         aliases: &[],
+        about: "",
         fields: &[
             TOKEN,
             field("environment", FieldKind::Text, None),
@@ -69,6 +70,7 @@ pub(crate) static EXPORTERS: &[ExporterKind] = &[
     ExporterKind {
         name: "mashape-analytics",
         aliases: &["analytics"],
+        about: "",
         fields: &[
             TOKEN,
             field("environment", FieldKind::Text, None),
@@ -80,6 +82,7 @@ pub(crate) static EXPORTERS: &[ExporterKind] = &[
     ExporterKind {
         name: "runscope",
         aliases: &[],
+        about: "",
         fields: &[
             FieldSpec { required: true, aliases: &["bucket"], ..field("bucket_key", FieldKind::Text, None) },
             FieldSpec {

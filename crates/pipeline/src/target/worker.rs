@@ -250,6 +250,7 @@ impl Worker {
                 }
                 Next::Retry { after, message } => {
                     self.report(&message, true);
+                    self.ledger.retries_after(&self.spec.name, after);
                     tokio::select! {
                         () = interrupted(&mut self.orders) => return false,
                         () = sleep(after) => {}

@@ -47,12 +47,21 @@ pub(crate) struct TargetAccount {
     /// By reason.
     dropped: BTreeMap<String, u64>,
     held: u64,
+    /// About how much of the journal what is held takes: the records of the journal are taken to be of one size.
+    held_bytes: u64,
     /// Age of the oldest exchange now being delivered.
     lag_seconds: f64,
     /// Attempts that failed and were or will be repeated.
     retries: u64,
+    /// Since the start of the program.
     #[schema(required)]
     last_error: Option<LastError>,
+    /// When the other side last took something, since the start of the program.
+    #[schema(required, format = DateTime)]
+    last_delivery: Option<String>,
+    /// When the batch that failed is tried again; null while nothing waits for that.
+    #[schema(required, format = DateTime)]
+    next_attempt: Option<String>,
     /// Whether it is one of the past.
     removed: bool,
 }
@@ -110,11 +119,14 @@ pub(crate) async fn ledger(State(app): State<Arc<App>>) -> Result<Response, Prob
         delivered: account.delivered,
         dropped: account.dropped,
         held: account.held,
+        held_bytes: share(account.held, &journal),
         lag_seconds: account.lag_seconds,
         retries: account.retries,
         last_error: account
             .last_error
             .map(|error| LastError { at: error.at.to_string(), message: error.message }),
+        last_delivery: account.last_delivery.map(|at| at.to_string()),
+        next_attempt: account.next_attempt.map(|at| at.to_string()),
         removed: account.removed,
     });
     Ok(json(&Ledger {
@@ -135,4 +147,13 @@ pub(crate) async fn ledger(State(app): State<Arc<App>>) -> Result<Response, Prob
             newest: store.newest.map(|newest| newest.to_string()),
         },
     }))
+}
+
+/// About how many bytes of the journal so many records take.
+fn share(records: u64, journal: &weir_pipeline::JournalStatus) -> u64 {
+    let kept = journal.end_position.saturating_sub(journal.oldest_position);
+    match u128::from(journal.bytes).checked_mul(u128::from(records.min(kept))) {
+        Some(product) if kept > 0 => u64::try_from(product / u128::from(kept)).unwrap_or(u64::MAX),
+        _ => 0,
+    }
 }

@@ -20,8 +20,13 @@ use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, Receiver};
 
 /// Sends ALF 1.1.0.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "galileo", aliases: &[], fields: config::FIELDS, build: exporter::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "galileo",
+    aliases: &[],
+    about: "reports calls to a Galileo collector, in ALF 1.1.0",
+    fields: config::FIELDS,
+    build: exporter::build,
+};
 
 /// Accepts ALF of every version.
 pub const RECEIVER: Kind<dyn Receiver> =

@@ -29,8 +29,14 @@ const FIELDS: &[FieldSpec] = &[
     },
 ];
 
-pub(in crate::plugins) const KIND: PluginKind =
-    PluginKind { name: "correlation-id", priority: 100_001, authenticates: false, fields: FIELDS, build };
+pub(in crate::plugins) const KIND: PluginKind = PluginKind {
+    name: "correlation-id",
+    priority: 100_001,
+    authenticates: false,
+    about: "gives each call an id in a header, for the service and for logs",
+    fields: FIELDS,
+    build,
+};
 
 #[derive(Debug, Deserialize)]
 struct Config {

@@ -42,8 +42,14 @@ const fn preset(
     FieldSpec { required: true, default: Some(default), ..FieldSpec::new(name, kind, about) }
 }
 
-pub(in crate::plugins) const KIND: PluginKind =
-    PluginKind { name: "key-auth", priority: 1250, authenticates: true, fields: FIELDS, build };
+pub(in crate::plugins) const KIND: PluginKind = PluginKind {
+    name: "key-auth",
+    priority: 1250,
+    authenticates: true,
+    about: "lets only callers with a key pass, and tells which consumer they are",
+    fields: FIELDS,
+    build,
+};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {

@@ -15,6 +15,7 @@ use weir_pipeline::ExporterKind;
 pub const EXPORTER: ExporterKind = ExporterKind {
     name: "mashape-analytics",
     aliases: &["analytics"],
+    about: "reports calls to a collector of Mashape Analytics, in ALF 1.0.0",
     fields: exporter::FIELDS,
     build: exporter::build,
 };
