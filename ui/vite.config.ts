@@ -12,7 +12,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },
-  server: { host: "127.0.0.1", proxy: { "/api": { target: api, changeOrigin: false } } },
+  server: { host: "127.0.0.1", proxy: { "/api": { target: api, changeOrigin: false }, "/admin": { target: api, changeOrigin: false } } },
   test: {
     environment: "node", // tests of components ask for happy-dom themselves
     include: ["src/**/*.test.{ts,tsx}"],

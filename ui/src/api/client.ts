@@ -44,7 +44,8 @@ function address(path: string, parameters: Record<string, string | number | bool
   return text ? `/api/v1${path}?${text}` : `/api/v1${path}`;
 }
 
-async function send(url: string, init: RequestInit): Promise<Response> {
+/** The answer when it is a success, an [`ApiError`] when not. */
+export async function send(url: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, init);

@@ -6,7 +6,7 @@ import type { Ledger } from "./types";
 const ledger = (changes: Partial<Ledger> = {}): Ledger => ({
   as_of: "2026-11-20T12:00:00Z", balanced: true,
   sources: [{ name: "gateway", offered: 10, accepted: 8, dropped: { queue_full: 2 }, held: 0 }],
-  targets: [{ name: "store", kind: "store", offered: 8, delivered: 8, dropped: {}, held: 0, lag_seconds: 0, retries: 0, last_error: null, removed: false }],
+  targets: [{ name: "store", kind: "store", offered: 8, delivered: 8, dropped: {}, held: 0, held_bytes: 0, lag_seconds: 0, retries: 0, last_error: null, last_delivery: null, next_attempt: null, removed: false }],
   journal: { bytes: 0, max_bytes: 1, oldest: null }, store: { exchanges: 8, bytes: 1, uncommitted: 0, oldest: null, newest: null }, ...changes,
 });
 

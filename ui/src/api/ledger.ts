@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { changeSettings, useSettings } from "../app/settings";
 import { formatCount } from "../lib/numbers";
 import { ApiError, getLedger, getSetup } from "./client";
-import type { Ledger, Side } from "./types";
+import type { Ledger, Side, TargetLedger } from "./types";
 
 export type Level = "good" | "warn" | "bad" | "unknown";
 
@@ -43,6 +43,23 @@ export function healthOf(ledger: Ledger | undefined, error: unknown, seen: Recor
   const late = ledger.targets.find((target) => target.held > 0 && target.lag_seconds >= LATE_SECONDS);
   if (late) return { level: "warn", sentence: `${late.name} is ${Math.round(late.lag_seconds)} s behind` };
   return { level: "good", sentence: "everything offered is accounted for" };
+}
+
+export type TargetStatus = { level: "good" | "warn" | "idle"; sentence: string };
+
+/** How a target does: failing counts until something was delivered after the error. */
+export function stateOf(target: TargetLedger, now: number): TargetStatus {
+  const errorAt = target.last_error ? Date.parse(target.last_error.at) : null;
+  const deliveredAt = target.last_delivery ? Date.parse(target.last_delivery) : null;
+  const waiting = target.held > 0 ? `${formatCount(target.held)} waiting` : "";
+  if (target.held > 0 && errorAt !== null && (deliveredAt === null || deliveredAt < errorAt)) {
+    const next = target.next_attempt ? Math.max(0, Math.ceil((Date.parse(target.next_attempt) - now) / 1000)) : null;
+    return { level: "warn", sentence: `failing, ${waiting}${next === null ? "" : next === 0 ? ", trying now" : `, next try in ${next} s`}` };
+  }
+  if (target.held > 0 && target.lag_seconds >= LATE_SECONDS) return { level: "warn", sentence: `${waiting}, ${Math.round(target.lag_seconds)} s behind` };
+  if (errorAt !== null && (deliveredAt === null || deliveredAt < errorAt)) return { level: "warn", sentence: "the last delivery failed" };
+  if (target.offered === 0) return { level: "idle", sentence: "no calls for it yet" };
+  return { level: "good", sentence: `${formatCount(target.delivered)} delivered${waiting && `, ${waiting}`}` };
 }
 
 export function useLedger() {

@@ -824,6 +824,11 @@ export interface components {
             };
             /** Format: int64 */
             held: number;
+            /**
+             * Format: int64
+             * @description About how much of the journal what is held takes: the records of the journal are taken to be of one size.
+             */
+            held_bytes: number;
             /** @description The kind of its exporter. */
             kind: string;
             /**
@@ -831,8 +836,18 @@ export interface components {
              * @description Age of the oldest exchange now being delivered.
              */
             lag_seconds: number;
+            /**
+             * Format: date-time
+             * @description When the other side last took something, since the start of the program.
+             */
+            last_delivery: string | null;
             last_error: null | components["schemas"]["LastError"];
             name: string;
+            /**
+             * Format: date-time
+             * @description When the batch that failed is tried again; null while nothing waits for that.
+             */
+            next_attempt: string | null;
             /** Format: int64 */
             offered: number;
             /** @description Whether it is one of the past. */

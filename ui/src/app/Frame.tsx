@@ -15,8 +15,9 @@ import { toggleTheme } from "./settings";
 import { SignIn } from "./SignIn";
 import { rangeSearch, useView } from "./view";
 
-const PAGES: { to: "/traffic" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
+const PAGES: { to: "/traffic" | "/gateway" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
   { to: "/traffic", name: "Traffic", icon: "traffic", key: "t" },
+  { to: "/gateway", name: "Gateway", icon: "gateway", key: "w" },
   { to: "/health", name: "Health", icon: "health", key: "h" },
   { to: "/connect", name: "Connect", icon: "connect", key: "c" },
 ];
@@ -35,9 +36,7 @@ export function Frame() {
     "Mod+k": () => setDialog("palette"),
     "?": () => setDialog("keys"),
     d: toggleTheme,
-    "g t": () => go("/traffic"),
-    "g h": () => go("/health"),
-    "g c": () => go("/connect"),
+    ...Object.fromEntries(PAGES.map((page) => [`g ${page.key}`, () => go(page.to)])),
   });
 
   useEffect(() => {

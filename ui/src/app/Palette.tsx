@@ -26,6 +26,9 @@ function useCommands(onKeys: () => void): Command[] {
     const shared = { ...rangeSearch(view.range), q: view.search.q };
     return [
       { id: "traffic", name: "Traffic", hint: "page", keys: "g t", run: () => void navigate({ to: "/traffic", search: shared }) },
+      { id: "gateway", name: "Gateway", hint: "page", keys: "g w", run: () => void navigate({ to: "/gateway", search: shared }) },
+      { id: "service", name: "New service", hint: "gateway", run: () => void navigate({ to: "/gateway/$collection/$id", params: { collection: "services", id: "new" }, search: {} }) },
+      { id: "plugin", name: "New plugin", hint: "gateway", run: () => void navigate({ to: "/gateway/$collection/$id", params: { collection: "plugins", id: "new" }, search: {} }) },
       { id: "health", name: "Health", hint: "page", keys: "g h", run: () => void navigate({ to: "/health", search: shared }) },
       { id: "connect", name: "Connect", hint: "page", keys: "g c", run: () => void navigate({ to: "/connect", search: shared }) },
       { id: "live", name: view.live ? "Stop live" : "Watch live", keys: "l", run: () => void navigate({ to: "/traffic", search: { ...view.search, live: view.live ? undefined : "1" } }) },

@@ -70,7 +70,7 @@ export const KEY_HELP: { title: string; keys: [string, string][] }[] = [
   {
     title: "Everywhere",
     keys: [
-      ["⌘/Ctrl K", "search or jump to…"], ["/", "to the query"], ["?", "these keys"], ["g t", "traffic"], ["g h", "health"], ["g c", "connect"],
+      ["⌘/Ctrl K", "search or jump to…"], ["/", "to the query"], ["?", "these keys"], ["g t", "traffic"], ["g w", "gateway"], ["g h", "health"], ["g c", "connect"],
       ["t", "time range"], ["[  ]", "earlier, later"], ["-", "zoom out"], ["r", "refresh"], ["d", "light or dark"], ["Esc", "close, clear, stop"],
     ],
   },
@@ -82,5 +82,6 @@ export const KEY_HELP: { title: string; keys: [string, string][] }[] = [
       ["⌘/Ctrl Z", "query before (⇧ after)"],
     ],
   },
+  { title: "Gateway", keys: [["n", "new"], ["/", "find"], ["⌘/Ctrl Enter", "save"]] },
   { title: "One call", keys: [["j  k", "next, previous call"], ["c", "copy as cURL"], ["h", "save as HAR"], ["y", "copy link"], ["Ctrl F", "find in body"], ["Esc", "close"]] },
 ];

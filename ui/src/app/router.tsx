@@ -1,4 +1,4 @@
-import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { CallPage } from "../features/call/CallPage";
 import { HealthPage } from "../features/health/HealthPage";
 import { StartPage } from "../features/start/StartPage";
@@ -21,8 +21,19 @@ const call = createRoute({ getParentRoute: () => root, path: "/traffic/$id", com
 const health = createRoute({ getParentRoute: () => root, path: "/health", component: HealthPage });
 const start = createRoute({ getParentRoute: () => root, path: "/connect", component: StartPage });
 
+// Loaded when they are first opened: most visits are to the traffic.
+const gateway = createRoute({
+  getParentRoute: () => root,
+  path: "/gateway",
+  beforeLoad: () => {
+    throw redirect({ to: "/gateway/$collection", params: { collection: "services" }, replace: true });
+  },
+});
+const entities = createRoute({ getParentRoute: () => root, path: "/gateway/$collection", component: lazyRouteComponent(() => import("../features/gateway"), "ListPage") });
+const entity = createRoute({ getParentRoute: () => root, path: "/gateway/$collection/$id", component: lazyRouteComponent(() => import("../features/gateway"), "EntityPage") });
+
 export const router = createRouter({
-  routeTree: root.addChildren([index, traffic, call, health, start]),
+  routeTree: root.addChildren([index, traffic, call, health, start, gateway, entities, entity]),
   parseSearch: parseAddress,
   stringifySearch: formatAddress,
   defaultPreload: false,

@@ -21,9 +21,15 @@ export type Search = {
   live?: string;
   /** `36` for the airy rows. */
   row?: string;
+  /** Words that a list is narrowed to. */
+  find?: string;
+  /** What a new part of the gateway belongs to: `service:` and its id. */
+  of?: string;
+  /** The plugin to set up. */
+  plugin?: string;
 };
 
-const NAMES = ["q", "from", "to", "refresh", "cols", "row", "live", "call"] as const;
+const NAMES = ["q", "from", "to", "refresh", "cols", "row", "live", "call", "find", "of", "plugin"] as const;
 
 /** Keeps what is known and not empty; a stranger's link cannot put anything else in the state. */
 export function readSearch(raw: Record<string, unknown>): Search {

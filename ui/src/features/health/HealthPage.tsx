@@ -1,5 +1,6 @@
-import type { ReactNode } from "react";
-import { healthOf, markDropsSeen, newDrops, sumOf, useLedger } from "../../api/ledger";
+import { Link } from "@tanstack/react-router";
+import { useCallback, type ReactNode } from "react";
+import { healthOf, markDropsSeen, newDrops, stateOf, sumOf, useLedger } from "../../api/ledger";
 import type { Ledger, SourceLedger, TargetLedger } from "../../api/types";
 import { useSettings } from "../../app/settings";
 import { Button } from "../../components/Button";
@@ -10,6 +11,7 @@ import { formatBytes, formatCount, formatShare } from "../../lib/numbers";
 import { reasonText } from "../../lib/reasons";
 import { formatAgo, formatFull } from "../../lib/time";
 import styles from "./HealthPage.module.css";
+import { targetAnchor } from "./TargetState";
 
 /** The loss ledger: for every source and target, what was offered and where all of it is. */
 export function HealthPage() {
@@ -43,12 +45,24 @@ export function LedgerView({ ledger, stale }: { ledger: Ledger; stale: boolean }
         {ledger.sources.map((source) => <SourceCard key={source.name} source={source} />)}
       </Section>
       <Section title="Targets" about="where they go">
-        {ledger.targets.map((target) => <TargetCard key={target.name} target={target} />)}
+        {ledger.targets.filter((target) => !target.removed).map((target) => <TargetCard key={target.name} target={target} />)}
       </Section>
+      <Past targets={ledger.targets.filter((target) => target.removed)} />
       <Section title="Disk" about="what is kept here">
         <Disk ledger={ledger} />
       </Section>
     </div>
+  );
+}
+
+/** Accounts of targets that are no longer set up: their sums stay. */
+function Past({ targets }: { targets: TargetLedger[] }) {
+  if (targets.length === 0) return null;
+  return (
+    <details className={styles.past}>
+      <summary>{targets.length === 1 ? "One target" : `${targets.length} targets`} of the past</summary>
+      <div className={styles.cards}>{targets.map((target) => <TargetCard key={target.name} target={target} />)}</div>
+    </details>
   );
 }
 
@@ -136,22 +150,49 @@ function SourceCard({ source }: { source: SourceLedger }) {
 
 function TargetCard({ target }: { target: TargetLedger }) {
   const terms: Term[] = [{ name: "delivered", count: target.delivered }, { name: "dropped", count: sumOf(target.dropped), kind: "loss" }, { name: "held", count: target.held, kind: "held" }];
+  const { zone } = useSettings();
+  const ref = useArrival(targetAnchor(target.name));
+  const plugin = pluginOf(target);
+  const state = stateOf(target, Date.now());
+  const when = (instant: string) => <span title={formatFull(Date.parse(instant), zone)}>{formatAgo(Date.parse(instant), Date.now())}</span>;
   return (
-    <article className={styles.card}>
-      <div className={styles.name}><h3><Captured text={target.name} /> {target.kind !== target.name && <span className="muted">{target.kind}</span>}{target.removed && <span className="muted"> no longer set up</span>}</h3><Verdict offered={target.offered} terms={terms} /></div>
+    <article className={styles.card} id={targetAnchor(target.name)} ref={ref} tabIndex={-1}>
+      <div className={styles.name}>
+        <h3><Captured text={plugin ? target.kind : target.name} /> {plugin === null && target.kind !== target.name && <span className="muted">{target.kind}</span>}{target.removed && <span className="muted"> no longer set up</span>}</h3>
+        <Verdict offered={target.offered} terms={terms} />
+      </div>
+      {plugin && !target.removed && <p className="muted">asked for by a <Link to="/gateway/$collection/$id" params={{ collection: "plugins", id: plugin }}>gateway plugin</Link></p>}
+      {!target.removed && <p className={styles[`state_${state.level}`]}><Icon name={state.level === "warn" ? "warn" : state.level === "good" ? "check" : "clock"} size={14} /> {state.sentence}</p>}
       <Sum offered={target.offered} terms={terms} />
       <Bar offered={target.offered} terms={terms} />
       <Drops dropped={target.dropped} offered={target.offered} />
       <dl className={styles.facts}>
-        <div><dt>behind</dt><dd className="num">{target.lag_seconds < 1 ? "not at all" : `${formatCount(Math.round(target.lag_seconds))} s`}</dd></div>
+        {!target.removed && <div><dt>queue</dt><dd className="num">{target.held === 0 ? "empty" : `${formatCount(target.held)} ${target.held === 1 ? "call" : "calls"}, ≈ ${formatBytes(target.held_bytes)}`}</dd></div>}
+        {!target.removed && <div><dt>behind</dt><dd className="num">{target.lag_seconds < 1 ? "not at all" : `${formatCount(Math.round(target.lag_seconds))} s`}</dd></div>}
         <div><dt>retries</dt><dd className="num">{formatCount(target.retries)}</dd></div>
-        <div>
+        {target.last_delivery && <div><dt>last delivery</dt><dd>{when(target.last_delivery)}</dd></div>}
+        <div className={styles.wideFact}>
           <dt>last error</dt>
-          <dd>{target.last_error ? <><Captured text={target.last_error.message} /> <span className="muted">{formatAgo(Date.parse(target.last_error.at), Date.now())}</span></> : "none"}</dd>
+          <dd>{target.last_error ? <><Captured text={target.last_error.message} /> <span className="muted">{when(target.last_error.at)}{target.last_delivery && target.last_delivery > target.last_error.at && ", over since"}</span></> : "none since the start"}</dd>
         </div>
       </dl>
     </article>
   );
+}
+
+/** Targets of plugins are named by their kind and the id of the plugin's configuration. */
+function pluginOf(target: TargetLedger): string | null {
+  const id = target.name.startsWith(`${target.kind}:`) ? target.name.slice(target.kind.length + 1) : "";
+  return /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(id) ? id : null;
+}
+
+/** Brings what a link points to into sight, once it is here. */
+function useArrival(anchor: string) {
+  return useCallback((element: HTMLElement | null) => {
+    if (!element || decodeURIComponent(location.hash.slice(1)) !== anchor) return;
+    element.scrollIntoView({ block: "center" });
+    element.focus({ preventScroll: true });
+  }, [anchor]);
 }
 
 function Disk({ ledger }: { ledger: Ledger }) {

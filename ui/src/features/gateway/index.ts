@@ -1,0 +1,2 @@
+export { EntityPage } from "./EntityPage";
+export { ListPage } from "./ListPage";
