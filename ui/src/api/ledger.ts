@@ -17,8 +17,11 @@ export function dropsOf(ledger: Ledger): Drop[] {
     ...ledger.sources.map((side): [string, Side] => [`source ${side.name}`, side]),
     ...ledger.targets.map((side): [string, Side] => [`target ${side.name}`, side]),
   ];
-  return lines.flatMap(([line, side]) => Object.entries(side.dropped).map(([reason, count]) => ({ key: `${line}: ${reason}`, line, reason, count })));
+  return lines.flatMap(([line, side]) => Object.entries(side.dropped).map(([reason, count]) => ({ key: `${line}: ${reason}`, line: shortName(line), reason, count })));
 }
+
+/** The name of a target without the id of the gateway plugin that asked for it. */
+export const shortName = (name: string): string => name.replace(/:[0-9a-f]{8}-[0-9a-f-]{27}$/, "");
 
 /** Drops beyond what the reader has already seen. A count that fell back belongs to another weir: all of it is new. */
 export function newDrops(ledger: Ledger, seen: Record<string, number>): Drop[] {
@@ -41,7 +44,7 @@ export function healthOf(ledger: Ledger | undefined, error: unknown, seen: Recor
   const count = lost.reduce((sum, drop) => sum + drop.count, 0);
   if (count > 0) return { level: "warn", sentence: `${formatCount(count)} ${count === 1 ? "call" : "calls"} dropped` };
   const late = ledger.targets.find((target) => target.held > 0 && target.lag_seconds >= LATE_SECONDS);
-  if (late) return { level: "warn", sentence: `${late.name} is ${Math.round(late.lag_seconds)} s behind` };
+  if (late) return { level: "warn", sentence: `${shortName(late.name)} is ${Math.round(late.lag_seconds)} s behind` };
   return { level: "good", sentence: "everything offered is accounted for" };
 }
 

@@ -1,5 +1,5 @@
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { markDropsSeen, useHealth } from "../api/ledger";
 import { Icon, type IconName } from "../components/Icon";
 import { Button } from "../components/Button";
@@ -44,12 +44,18 @@ export function Frame() {
     document.title = page ? `${page.name} · weir` : "weir";
   }, [path]);
 
+  // A new page begins at its top, unless the link leads to a place in it.
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (location.hash === "") main.current?.scrollTo(0, 0);
+  }, [path]);
+
   return (
     <div className={styles.frame}>
       <a className={styles.skip} href="#main">Skip to the page</a>
       <TopBar onPalette={() => setDialog("palette")} onKeys={() => setDialog("keys")} />
       <Nav shared={shared} />
-      <main id="main" className={styles.main} tabIndex={-1}>
+      <main id="main" ref={main} className={styles.main} tabIndex={-1}>
         <LossLine />
         {locked ? <SignIn /> : <Outlet />}
       </main>

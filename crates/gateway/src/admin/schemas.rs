@@ -22,7 +22,7 @@ pub(super) fn entity(entity: &Entity) -> Value {
         json!({"id": {"type": "string", "uuid": true, "auto": true}}),
         json!({"created_at": {"type": "integer", "timestamp": true, "auto": true}}),
         json!({"updated_at": {"type": "integer", "timestamp": true, "auto": true}}),
-        json!({"tags": {"type": "set", "elements": {"type": "string"}}}),
+        json!({"tags": {"type": "set", "elements": {"type": "string"}, "description": "words to find it by"}}),
     ];
     fields.extend(
         entity
@@ -32,7 +32,12 @@ pub(super) fn entity(entity: &Entity) -> Value {
             .map(|field| json!({field.name: one(field)})),
     );
     fields.extend(entity.parents.iter().map(|parent| {
-        json!({parent.field: {"type": "foreign", "reference": parent.entity, "required": parent.required}})
+        let about = match entity.name {
+            "plugins" => format!("runs only for calls of this {}", parent.field),
+            _ => format!("the {} it belongs to", parent.field.replace('_', " ")),
+        };
+        json!({parent.field: {"type": "foreign", "reference": parent.entity, "required": parent.required,
+            "description": about}})
     }));
     json!({"fields": fields})
 }
@@ -41,7 +46,8 @@ pub(super) fn entity(entity: &Entity) -> Value {
 pub(super) fn plugin(fields: &[FieldSpec], authenticates: bool) -> Value {
     let mut shown = Vec::new();
     if authenticates {
-        shown.push(json!({"consumer": {"type": "foreign", "reference": "consumers", "eq": null}}));
+        shown.push(json!({"consumer": {"type": "foreign", "reference": "consumers", "eq": null,
+            "description": "stays empty: this plugin finds the consumer"}}));
     }
     shown.extend(Entity::named("plugins").into_iter().flat_map(|entity| {
         let protocols = entity.fields.iter().filter(|field| field.name == "protocols");

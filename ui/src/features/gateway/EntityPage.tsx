@@ -50,7 +50,7 @@ function NewPage({ collection, readOnly }: { collection: Collection; readOnly: b
       <header className={styles.head}>
         <div>
           <Crumbs collection={collection} parent={parent} />
-          <h1>New {plugin ? <Captured text={plugin} /> : collection.one}</h1>
+          <h1>New {plugin && <><Captured text={plugin} /> </>}{collection.one}</h1>
         </div>
       </header>
       {choosing && <PluginPicker of={search.of} />}
@@ -166,7 +166,7 @@ function EntityForm({ fields, front, start, saved, readOnly, verb, busy, onSubmi
     }
   };
   const showMistakes = () => requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[role=alert]")?.scrollIntoView({ block: "nearest" }));
-  useKeys({ "Mod+Enter": () => void submit(), "Mod+s": () => void submit() });
+  useKeys({ "Mod+enter": () => void submit(), "Mod+s": () => void submit() });
   const count = changed === null ? 0 : Object.keys(changed).length;
   return (
     <form ref={form} className={styles.form} onSubmit={(event) => void submit(event)} autoComplete="off" noValidate>

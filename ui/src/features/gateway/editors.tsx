@@ -126,7 +126,7 @@ function Reference({ to, ...props }: EditorProps & { to: string }) {
   const known = data?.entities ?? [];
   return (
     <select {...common(props)} className={styles.select} value={text} onChange={(event) => props.onChange(event.target.value)}>
-      <option value="">{props.required ? "choose one" : "any"}</option>
+      <option value="">{props.required ? "choose one" : "not set"}</option>
       {text !== "" && !known.some((entity) => entity.id === text) && <option value={text}>{text}</option>}
       {known.map((entity) => <option key={entity.id} value={entity.id}>{capturedTitle(nameOf(to, entity))}</option>)}
     </select>
