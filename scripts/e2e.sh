@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The page in Chromium against a real weir: a fresh one on free ports, without any calls in it, with a data folder of its
-# own. The tests find it by WEIR_URL, WEIR_PROXY_URL and WEIR_ADMIN_URL.
+# own. The tests find it by WEIR_URL, WEIR_PROXY_URL and WEIR_ADMIN_URL; they start
+# a second one themselves, from WEIR_PROGRAM.
 source "$(dirname "$0")/env.sh"
 
 scripts/ui.sh build
@@ -34,6 +35,7 @@ for _ in $(seq 300); do
   sleep 0.1
 done
 address() { node -p "JSON.parse(require('fs').readFileSync('$run_file'))['$1']"; }
+export WEIR_PROGRAM="$TARGET/debug/weir"
 export WEIR_URL="http://$(address server)" WEIR_PROXY_URL="http://$(address proxy)" WEIR_ADMIN_URL="http://$(address admin)"
 wait_for "$WEIR_URL/readyz" 30 || fail "weir was not ready in time"
 

@@ -1,6 +1,7 @@
 /** The page in a real browser against a real weir. The tests build on each other: the first one finds it empty. */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { gatewayTests } from "./gateway";
 import { complaints, eventually, expectTotal, findings, launch, open, send, shell, shot, startApi, total, WEIR } from "./support";
 
 let browser: Browser;
@@ -326,6 +327,8 @@ describe("by keyboard alone", () => {
   });
 });
 
+gatewayTests(() => browser, () => api.address);
+
 describe("for everybody", () => {
   const PAGES: [string, string, (page: Page) => Promise<unknown>][] = [
     ["traffic", "/traffic", (page) => rows(page).first().waitFor()],
@@ -333,6 +336,12 @@ describe("for everybody", () => {
     ["no-match", "/traffic?q=path:/nowhere+status:599", (page) => page.getByText("No call matches").waitFor()],
     ["mistake", "/traffic?q=latency:>fast", (page) => page.getByRole("alert").first().waitFor()],
     ["health", "/health", (page) => page.getByText("adds up").first().waitFor()],
+    ["gateway", "/gateway/services", (page) => page.getByRole("table").waitFor()],
+    ["service", "/gateway/services/orders", (page) => page.getByText("as saved").waitFor()],
+    ["plugins", "/gateway/plugins", (page) => page.getByRole("table").waitFor()],
+    ["plugin", "/gateway/plugins/new?plugin=galileo", async (page) => { await page.locator("fieldset summary").click(); await page.getByRole("button", { name: "Make this plugin" }).click(); await page.getByRole("alert").waitFor(); }],
+    ["picker", "/gateway/plugins/new", (page) => page.getByRole("link", { name: /^key-auth/ }).waitFor()],
+    ["upstreams", "/gateway/upstreams", (page) => page.getByText("No upstreams yet").waitFor()],
     ["connect", "/connect", (page) => page.getByText("calls are here already").waitFor()],
   ];
   for (const theme of ["light", "dark"] as const) {

@@ -1,8 +1,10 @@
 /** What the browser tests share: a browser, an API behind the gateway that says what it got, and traffic through it. */
-import { execFile } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import axe from "axe-core";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { expect } from "vitest";
@@ -30,7 +32,7 @@ export async function open(browser: Browser, path: string, { theme = "light", wi
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, locale: "en-GB", timezoneId: "UTC", permissions: ["clipboard-read", "clipboard-write"] });
   context.setDefaultTimeout(15_000);
   const page = await context.newPage();
-  const own = new URL(WEIR).host;
+  const own = new URL(path, WEIR).host;
   page.on("request", (request) => {
     const url = new URL(request.url());
     if (/^https?:$/.test(url.protocol) && url.host !== own) complaints.push(`a request to another host: ${request.url()}`);
@@ -40,8 +42,31 @@ export async function open(browser: Browser, path: string, { theme = "light", wi
     // A refused query is told to the reader; the browser also logs it.
     if (message.type() === "error" && !/Failed to load resource/.test(message.text())) complaints.push(`console: ${message.text()}`);
   });
-  await page.goto(WEIR + path);
+  await page.goto(path.startsWith("http") ? path : WEIR + path);
   return page;
+}
+
+export type Running = { address: string; stop(): void };
+
+/** A weir of its own, with a gateway that this declarative file configures. */
+export async function startWeir(declarative: string): Promise<Running> {
+  const folder = mkdtempSync(join(tmpdir(), "weir-e2e-"));
+  writeFileSync(join(folder, "gateway.yaml"), declarative);
+  const listen = { PROXY_LISTEN: "127.0.0.1:0", PROXY_TLS_LISTEN: "off", ADMIN_LISTEN: "off", DECLARATIVE_CONFIG: join(folder, "gateway.yaml") };
+  const env = { ...process.env, WEIR_DATA_DIR: join(folder, "data"), WEIR_SERVER__LISTEN: "127.0.0.1:0", ...Object.fromEntries(Object.entries(listen).map(([name, value]) => [`WEIR_GATEWAY__${name}`, value])) };
+  // The addresses of the weir under test are no settings of this one.
+  for (const name of ["WEIR_URL", "WEIR_PROXY_URL", "WEIR_ADMIN_URL", "WEIR_SHOTS", "WEIR_PROGRAM"]) delete (env as NodeJS.ProcessEnv)[name];
+  const child = spawn(setting("WEIR_PROGRAM"), ["run"], { env, stdio: "ignore" });
+  const stop = () => {
+    child.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+    child.kill();
+  };
+  let address = "";
+  await eventually(async () => {
+    address = (JSON.parse(readFileSync(join(folder, "data", "run.json"), "utf8")) as { server: string }).server;
+    expect((await fetch(`http://${address}/readyz`)).status).toBe(200);
+  });
+  return { address: `http://${address}`, stop };
 }
 
 /** Serious findings of axe on what is shown now. */

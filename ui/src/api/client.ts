@@ -9,6 +9,7 @@ import type {
   Ledger,
   Problem,
   Setup,
+  Table,
 } from "./types";
 
 /** An answer that is not a success, or no answer at all (`status` 0). */
@@ -74,6 +75,13 @@ const exchange = (id: string) => `/exchanges/${encodeURIComponent(id)}`;
 export function explore(ask: Range & { q: string; limit: number; buckets: number }, signal?: AbortSignal): Promise<Explore> {
   const body = JSON.stringify(ask);
   return json(address("/explore", {}), { method: "POST", headers: { "content-type": "application/json" }, body, signal });
+}
+
+/** A table of figures; `order_by` is one of the measures. */
+export type AggregateAsk = Range & { q?: string; group_by?: string[]; interval?: string; measures: string[]; order_by?: string; limit?: number };
+
+export function aggregate(ask: AggregateAsk, signal?: AbortSignal): Promise<Table> {
+  return json(address("/aggregate", {}), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(ask), signal });
 }
 
 export function listExchanges(ask: Range & { q: string; limit: number; cursor?: string; order?: "asc" }, signal?: AbortSignal): Promise<ExchangeList> {

@@ -21,6 +21,7 @@ export type TargetLedger = Schemas["TargetAccount"];
 export type Ledger = Schemas["Ledger"];
 export type Setup = Schemas["Setup"];
 export type ImportReport = Schemas["ImportReport"];
+export type Table = Schemas["Table"];
 export type Problem = Schemas["Problem"];
 
 /** The schema leaves the type of a value open: it is of its field's type. */

@@ -15,7 +15,8 @@ import { toggleTheme } from "./settings";
 import { SignIn } from "./SignIn";
 import { rangeSearch, useView } from "./view";
 
-const PAGES: { to: "/traffic" | "/gateway" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
+const PAGES: { to: "/overview" | "/traffic" | "/gateway" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
+  { to: "/overview", name: "Overview", icon: "overview", key: "o" },
   { to: "/traffic", name: "Traffic", icon: "traffic", key: "t" },
   { to: "/gateway", name: "Gateway", icon: "gateway", key: "w" },
   { to: "/health", name: "Health", icon: "health", key: "h" },

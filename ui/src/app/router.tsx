@@ -22,6 +22,7 @@ const health = createRoute({ getParentRoute: () => root, path: "/health", compon
 const start = createRoute({ getParentRoute: () => root, path: "/connect", component: StartPage });
 
 // Loaded when they are first opened: most visits are to the traffic.
+const overview = createRoute({ getParentRoute: () => root, path: "/overview", component: lazyRouteComponent(() => import("../features/overview/OverviewPage"), "OverviewPage") });
 const gateway = createRoute({
   getParentRoute: () => root,
   path: "/gateway",
@@ -33,7 +34,7 @@ const entities = createRoute({ getParentRoute: () => root, path: "/gateway/$coll
 const entity = createRoute({ getParentRoute: () => root, path: "/gateway/$collection/$id", component: lazyRouteComponent(() => import("../features/gateway"), "EntityPage") });
 
 export const router = createRouter({
-  routeTree: root.addChildren([index, traffic, call, health, start, gateway, entities, entity]),
+  routeTree: root.addChildren([index, traffic, call, health, start, overview, gateway, entities, entity]),
   parseSearch: parseAddress,
   stringifySearch: formatAddress,
   defaultPreload: false,

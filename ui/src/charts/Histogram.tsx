@@ -6,6 +6,7 @@ import { Button } from "../components/Button";
 import { formatCount, formatInterval, formatShort } from "../lib/numbers";
 import { formatInstant, type Zone } from "../lib/time";
 import { useWidth } from "../lib/use-size";
+import { clockValues } from "./clock";
 import { cssColor } from "./colors";
 import { LAYERS, stacked, type Histogram as Data } from "./histogram-data";
 import styles from "./Histogram.module.css";
@@ -170,21 +171,6 @@ function Plot({ data, width, zone, cursor, anchor, onCursor, onZoom }: PlotProps
   }, [cursor, anchor, data]);
 
   return <div ref={element} className={styles.plot} aria-hidden="true" />;
-}
-
-const two = (value: number) => String(value).padStart(2, "0");
-
-/** Clock times, and the day where it changes. */
-function clockValues(splits: number[], step: number, toDate: (seconds: number) => Date): string[] {
-  let before = "";
-  return splits.map((seconds) => {
-    const date = toDate(seconds);
-    const day = `${date.getDate()} ${["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][date.getMonth()]}`;
-    const clock = `${two(date.getHours())}:${two(date.getMinutes())}${step < 60 ? `:${two(date.getSeconds())}` : ""}`;
-    const text = step >= 86_400 ? day : day !== before && before !== "" ? `${day} ${clock}` : clock;
-    before = day;
-    return text;
-  });
 }
 
 function HistogramTable({ data, zone }: { data: Data; zone: Zone }) {

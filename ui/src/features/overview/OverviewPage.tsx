@@ -1,0 +1,105 @@
+import { Link } from "@tanstack/react-router";
+import { useMemo, type ReactNode } from "react";
+import { ApiError } from "../../api/client";
+import { useSetup } from "../../api/ledger";
+import { rangeSearch, useView } from "../../app/view";
+import { Histogram } from "../../charts/Histogram";
+import { histogramOf } from "../../charts/histogram-data";
+import { Lines } from "../../charts/Lines";
+import { Button } from "../../components/Button";
+import { Captured } from "../../components/Captured";
+import { ErrorNotice } from "../../components/ErrorNotice";
+import { Notice } from "../../components/Notice";
+import { formatCount, formatDuration, formatShare, formatShort } from "../../lib/numbers";
+import { addFilter } from "../../lib/query-text";
+import { absolute } from "../../lib/time";
+import { StartPage } from "../start/StartPage";
+import { changeOf, type Totals } from "./figures";
+import styles from "./Overview.module.css";
+import { TopList } from "./TopList";
+import { useActivity, useLatency, useTotals } from "./use-overview";
+
+/** How much, how well, by whom: each figure leads to its calls. */
+export function OverviewPage() {
+  const setup = useSetup();
+  return setup.data?.exchanges === 0 ? <StartPage /> : <Overview />;
+}
+
+function Overview() {
+  const { q, range, change, search } = useView();
+  const activity = useActivity(q, range);
+  const now = useTotals(q, range, 0);
+  const before = useTotals(q, range, -1);
+  const data = useMemo(() => (activity.data ? histogramOf(activity.data) : null), [activity.data]);
+  const columns = useMemo(() => (activity.data ? { from: activity.data.from, to: activity.data.to, intervalMs: activity.data.histogram.interval_ms } : null), [activity.data]);
+  const latency = useLatency(q, columns);
+  const zoom = (from: number, to: number) => change(rangeSearch(absolute(from, to)));
+  const link = { ...rangeSearch(range), q: search.q };
+  const error = activity.error ?? now.error;
+  const badQuery = error instanceof ApiError && error.about("q") !== undefined;
+  const none = now.data?.count === 0 && !now.isPlaceholderData;
+  return (
+    <div className={styles.page}>
+      <header className={styles.head}>
+        <h1>Overview</h1>
+        {q !== "" && <p className={styles.query}>only <code><Captured text={q} /></code> <Button look="quiet" icon="close" label="Take the query away" onClick={() => change({ q: undefined })} /></p>}
+        {activity.data?.total.relation === "approx" && <span className="muted">figures are estimates</span>}
+      </header>
+      {error && <ErrorNotice error={error} onRetry={badQuery ? undefined : () => { void activity.refetch(); void now.refetch(); }} busy={activity.isFetching} />}
+      {now.data && <Tiles now={now.data} before={range.from === "all" ? undefined : before.data} link={link} q={q} stale={now.isPlaceholderData} />}
+      {none && <Notice title="No calls in this time"><Link to="/overview" search={{ from: "all", q: search.q }}>Look at all time</Link></Notice>}
+      {!none && (
+        <>
+          <div className={styles.charts}>
+            <Panel title="Calls">{data && <Histogram data={data} onZoom={zoom} />}</Panel>
+            <Panel title="Latency">{latency.data && <Lines data={latency.data} title="Latency over time" format={(value) => formatDuration(value)} onZoom={zoom} />}</Panel>
+          </div>
+          <div className={styles.lists}>
+            <TopList title="Popular endpoints" field="endpoint" order="count" q={q} range={range} wide />
+            <TopList title="Slow endpoints" field="endpoint" order="p95(latency)" q={q} range={range} wide />
+            <TopList title="Status codes" field="status" order="count" q={q} range={range} />
+            <TopList title="Consumers" field="consumer" order="count" q={q} range={range} />
+            <TopList title="Users" field="user" order="count" q={q} range={range} />
+            <TopList title="Services" field="service" order="count" q={q} range={range} />
+          </div>
+        </>
+      )}
+    </div>
+  );
+}
+
+function Panel({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <div className={styles.panel}>
+      <h2>{title}</h2>
+      {children ?? null}
+    </div>
+  );
+}
+
+type LinkSearch = { from?: string; to?: string; q?: string };
+
+function Tiles({ now, before, link, q, stale }: { now: Totals; before: Totals | undefined; link: LinkSearch; q: string; stale: boolean }) {
+  // What the error ratio counts is not one filter; the failed answers are what one wants to look at.
+  const failed = { ...link, q: addFilter(q, "status_class", "5xx", false) };
+  const slower = (limit: number | null) => (limit === null ? link : { ...link, q: `${q === "" ? "" : `${q} `}latency:>=${limit.toFixed(limit < 10 ? 1 : 0)}ms` });
+  return (
+    <ul className={stale ? `${styles.tiles} ${styles.stale}` : styles.tiles}>
+      <Tile name="calls" figure={formatShort(now.count)} exact={formatCount(now.count)} change={changeOf(now.count, before?.count ?? null, "count")} search={link} />
+      <Tile name="failed" figure={now.errors === null ? "–" : formatShare(now.errors)} change={changeOf(now.errors, before?.errors ?? null, "share")} search={failed} />
+      {(["p50", "p95", "p99"] as const).map((name) => <Tile key={name} name={`${name} latency`} figure={formatDuration(now[name])} change={changeOf(now[name], before?.[name] ?? null, "duration")} search={slower(now[name])} />)}
+    </ul>
+  );
+}
+
+function Tile({ name, figure, exact, change, search }: { name: string; figure: string; exact?: string; change: ReturnType<typeof changeOf>; search: LinkSearch }) {
+  return (
+    <li>
+      <Link to="/traffic" search={search} className={styles.tile} title={exact}>
+        <span className={styles.figure}>{figure}</span>
+        <span className="muted">{name}</span>
+        {change && <span className={styles[change.tone]} title="against the period before">{change.text}{change.tone === "worse" && <span className="visually-hidden">, worse</span>}{change.tone === "better" && <span className="visually-hidden">, better</span>}</span>}
+      </Link>
+    </li>
+  );
+}
