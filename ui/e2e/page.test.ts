@@ -243,6 +243,36 @@ describe("one call", () => {
   });
 });
 
+describe("overview", () => {
+  test("figures, charts and lists lead to their calls", async () => {
+    const page = await open(browser, "/overview");
+    const list = page.getByRole("region", { name: "Status codes" });
+    await list.getByRole("link", { name: "502" }).waitFor();
+    const calls = Number((await list.getByRole("row").filter({ hasText: "502" }).getByRole("cell").nth(1).innerText()).replaceAll(",", ""));
+    await page.getByRole("application", { name: /^Latency over time: p50 up to/ }).waitFor();
+    await page.getByRole("region", { name: "Latency over time" }).getByRole("button", { name: "Show as table" }).click();
+    await page.getByRole("region", { name: "Latency over time as a table" }).getByRole("columnheader", { name: "p99" }).waitFor();
+    await list.getByRole("link", { name: "502" }).click();
+    await page.waitForURL(/\/traffic\?q=status:502/);
+    await expectTotal(page, (count) => count === calls, `the ${calls} that the overview counted`);
+    await page.context().close();
+  });
+
+  test("the query and the range of the link hold for all of it", async () => {
+    const page = await open(browser, "/overview?q=method:POST&from=now-1h");
+    await page.getByText("only", { exact: false }).first().waitFor();
+    await eventually(async () => expect(await page.getByRole("region", { name: "Status codes" }).getByRole("row").count()).toBe(2));
+    await page.getByRole("button", { name: "Take the query away" }).click();
+    await eventually(async () => expect(await page.getByRole("region", { name: "Status codes" }).getByRole("row").count()).toBeGreaterThan(3));
+    await page.goto(`${WEIR}/overview?from=2001-01-01&to=2001-01-02`);
+    await page.getByText("No calls in this time").waitFor();
+    await page.getByRole("link", { name: "Look at all time" }).click();
+    await page.waitForURL(/from=all/);
+    await page.getByRole("link", { name: "/my-api/search" }).first().waitFor();
+    await page.context().close();
+  });
+});
+
 describe("live", () => {
   test("new calls come in, wait while paused, and all appear afterwards", async () => {
     const page = await traffic();
@@ -335,6 +365,7 @@ describe("for everybody", () => {
     ["call", "/traffic?q=status:502", async (page) => { await cell(page, 1, "status").click(); await page.getByRole("tree").first().waitFor(); }],
     ["no-match", "/traffic?q=path:/nowhere+status:599", (page) => page.getByText("No call matches").waitFor()],
     ["mistake", "/traffic?q=latency:>fast", (page) => page.getByRole("alert").first().waitFor()],
+    ["overview", "/overview", (page) => page.getByRole("region", { name: "Services" }).getByRole("link").first().waitFor()],
     ["health", "/health", (page) => page.getByText("adds up").first().waitFor()],
     ["gateway", "/gateway/services", (page) => page.getByRole("table").waitFor()],
     ["service", "/gateway/services/orders", (page) => page.getByText("as saved").waitFor()],

@@ -16,7 +16,7 @@ export function Button({ look = "plain", icon, label, shortcut, children, classN
   const title = rest.title ?? (label && shortcut ? `${label} (${shortcut})` : label);
   const square = children === undefined && icon !== undefined;
   return (
-    <button type="button" {...rest} title={title} aria-label={label} aria-keyshortcuts={undefined} className={[styles.button, styles[look], square && styles.square, className].filter(Boolean).join(" ")}>
+    <button type="button" {...rest} title={title} aria-label={label ?? rest["aria-label"]} aria-keyshortcuts={undefined} className={[styles.button, styles[look], square && styles.square, className].filter(Boolean).join(" ")}>
       {icon && <Icon name={icon} />}
       {children}
     </button>
