@@ -10,5 +10,10 @@ pub mod row;
 use weir_pipeline::ExporterKind;
 
 /// Writes files of comma-separated values.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "csv", aliases: &[], fields: exporter::FIELDS, build: exporter::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "csv",
+    aliases: &[],
+    about: "writes calls to CSV files in a folder",
+    fields: exporter::FIELDS,
+    build: exporter::build,
+};

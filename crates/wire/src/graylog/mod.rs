@@ -12,5 +12,10 @@ mod tests;
 use weir_pipeline::ExporterKind;
 
 /// Sends GELF messages to Graylog.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "graylog", aliases: &[], fields: exporter::FIELDS, build: exporter::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "graylog",
+    aliases: &[],
+    about: "sends a GELF message for each call to Graylog",
+    fields: exporter::FIELDS,
+    build: exporter::build,
+};

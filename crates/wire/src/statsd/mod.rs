@@ -12,12 +12,22 @@ mod tests;
 use weir_pipeline::ExporterKind;
 
 /// Sends timings to a StatsD server.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "statsd", aliases: &[], fields: plain::FIELDS, build: plain::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "statsd",
+    aliases: &[],
+    about: "sends the times of calls as metrics to a StatsD server",
+    fields: plain::FIELDS,
+    build: plain::build,
+};
 
 /// Sends histograms with tags to a Datadog agent.
-pub const DOGSTATSD: ExporterKind =
-    ExporterKind { name: "dogstatsd", aliases: &[], fields: dog::FIELDS, build: dog::build };
+pub const DOGSTATSD: ExporterKind = ExporterKind {
+    name: "dogstatsd",
+    aliases: &[],
+    about: "sends the times of calls as metrics with tags to a Datadog agent",
+    fields: dog::FIELDS,
+    build: dog::build,
+};
 
 /// The fields that are times (tyk-pump, section 4.8).
 const TIMINGS: &[&str] = &["request_time", "latency_total", "latency_upstream", "latency_gateway"];

@@ -11,7 +11,13 @@ use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter, ExporterKind
 use crate::parts::record::{self, Entry, Json, RECORD, RecordOptions};
 
 /// Prints records.
-pub const EXPORTER: ExporterKind = ExporterKind { name: "stdout", aliases: &[], fields: FIELDS, build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "stdout",
+    aliases: &[],
+    about: "prints a log line for each call",
+    fields: FIELDS,
+    build,
+};
 
 const FIELDS: &[FieldSpec] = &[
     FieldSpec {

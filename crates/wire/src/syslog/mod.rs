@@ -12,5 +12,10 @@ mod tests;
 use weir_pipeline::ExporterKind;
 
 /// Sends messages to a syslog server.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "syslog", aliases: &[], fields: exporter::FIELDS, build: exporter::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "syslog",
+    aliases: &[],
+    about: "sends a syslog message for each call",
+    fields: exporter::FIELDS,
+    build: exporter::build,
+};
