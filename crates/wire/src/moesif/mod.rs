@@ -23,8 +23,13 @@ mod tests;
 use weir_pipeline::ExporterKind;
 
 /// Sends events.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "moesif", aliases: &[], fields: config::FIELDS, build: exporter::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "moesif",
+    aliases: &[],
+    about: "reports calls to Moesif, and enforces its governance rules",
+    fields: config::FIELDS,
+    build: exporter::build,
+};
 
 /// Header that identifies the account, on every call.
 pub const APPLICATION_ID: &str = "x-moesif-application-id";
