@@ -9,16 +9,22 @@
 pub mod access_log;
 pub mod auto;
 pub mod csv;
+pub mod elasticsearch;
 pub mod galileo;
 pub mod graylog;
 pub mod har;
+pub mod influx;
 pub mod moesif;
 pub mod parts;
+pub mod prometheus;
 pub mod registry;
+pub mod splunk;
+pub mod sql;
 pub mod statsd;
 pub mod stdout;
 pub mod syslog;
 pub mod tyk;
+pub mod webhook;
 pub mod weir;
 
 #[cfg(test)]

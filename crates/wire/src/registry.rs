@@ -5,16 +5,27 @@
 use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
-use crate::{access_log, auto, csv, galileo, graylog, har, moesif, statsd, stdout, syslog, weir};
+use crate::{
+    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, moesif, prometheus, splunk, sql,
+    statsd, stdout, syslog, webhook, weir,
+};
 
 /// Everything exchanges can be sent to, sorted by name.
 pub static EXPORTERS: &[ExporterKind] = &[
     csv::EXPORTER,
     statsd::DOGSTATSD,
+    elasticsearch::EXPORTER,
     galileo::EXPORTER,
     graylog::EXPORTER,
+    webhook::EXPORTER,
+    influx::EXPORTER,
+    influx::SECOND,
     galileo::first::EXPORTER,
     moesif::EXPORTER,
+    prometheus::EXPORTER,
+    splunk::EXPORTER,
+    sql::EXPORTER,
+    sql::AGGREGATE,
     statsd::EXPORTER,
     stdout::EXPORTER,
     syslog::EXPORTER,

@@ -12,7 +12,7 @@ use weir_model::{Exchange, ExchangeId, Request, Response};
 use weir_pipeline::testing::{
     Answer, ExporterCase, ReceiverCase, check_exporter, check_local_exporter, check_receiver,
 };
-use weir_pipeline::{Exporter, ExporterKind};
+use weir_pipeline::{Batch, ExportError, Exporter, ExporterKind};
 use weir_wire::galileo::encode;
 use weir_wire::registry::{EXPORTERS, RECEIVERS, exporter};
 
@@ -38,6 +38,20 @@ async fn dogstatsd_exporter() {
 }
 
 #[tokio::test]
+async fn elasticsearch_exporter() {
+    let kind = exporter("elasticsearch").unwrap();
+    let build = |address: SocketAddr| {
+        let url = format!("http://{address}");
+        build(kind, json!({"elasticsearch_url": url, "version": "7"}))
+    };
+    check_exporter(ExporterCase {
+        build: &build,
+        accepts: Answer::with(200, "{\"errors\":false,\"items\":[]}"),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn galileo_exporter() {
     let kind = exporter("galileo").unwrap();
     let build = |address: SocketAddr| {
@@ -52,6 +66,36 @@ async fn graylog_exporter() {
     let (kind, socket) = (exporter("graylog").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
     let port = socket.local_addr().unwrap().port();
     check_local_exporter(&|| build(kind, json!({"host": "127.0.0.1", "port": port}))).await;
+}
+
+#[tokio::test]
+async fn http_exporter() {
+    let kind = exporter("http").unwrap();
+    let build = |address: SocketAddr| {
+        let url = format!("http://{address}");
+        build(kind, json!({"url": url}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(202, "") }).await;
+}
+
+#[tokio::test]
+async fn influx_exporter() {
+    let kind = exporter("influx").unwrap();
+    let build = |address: SocketAddr| {
+        let url = format!("http://{address}");
+        build(kind, json!({"address": url, "database_name": "d"}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(204, "") }).await;
+}
+
+#[tokio::test]
+async fn influx2_exporter() {
+    let kind = exporter("influx2").unwrap();
+    let build = |address: SocketAddr| {
+        let url = format!("http://{address}");
+        build(kind, json!({"address": url, "bucket": "b", "organization": "o", "token": "t"}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(204, "") }).await;
 }
 
 #[tokio::test]
@@ -71,6 +115,47 @@ async fn moesif_exporter() {
         build(kind, json!({"application_id": "app-1", "api_endpoint": format!("http://{address}")}))
     };
     check_exporter(ExporterCase { build: &build, accepts: Answer::with(201, "") }).await;
+}
+
+#[tokio::test]
+async fn prometheus_exporter() {
+    let kind = exporter("prometheus").unwrap();
+    check_local_exporter(&|| build(kind, json!({"listen_address": "127.0.0.1:0"}))).await;
+}
+
+#[tokio::test]
+async fn splunk_exporter() {
+    let kind = exporter("splunk").unwrap();
+    let build = |address: SocketAddr| {
+        let url = format!("http://{address}");
+        build(kind, json!({"collector_url": url, "collector_token": "t"}))
+    };
+    check_exporter(ExporterCase {
+        build: &build,
+        accepts: Answer::with(200, "{\"text\":\"Success\",\"code\":0}"),
+    })
+    .await;
+}
+
+/// What they write is checked in `postgres.rs`, against a real server.
+#[tokio::test]
+async fn sql_exporter() {
+    without_a_database("sql").await;
+}
+
+#[tokio::test]
+async fn sql_aggregate_exporter() {
+    without_a_database("sql_aggregate").await;
+}
+
+async fn without_a_database(kind: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = json!({"connection_string": format!("host={} user=u", folder.path().display())});
+    let exporter = build(exporter(kind).unwrap(), settings);
+    let at = Timestamp::from_seconds(1);
+    let exchanges = [Arc::new(Exchange::new(ExchangeId::new(at), at, Request::default()))];
+    let outcome = exporter.export(&Batch { exchanges: &exchanges, next_position: 1 }).await;
+    assert!(matches!(outcome, Err(ExportError::Retry { .. })), "{outcome:?}");
 }
 
 #[tokio::test]

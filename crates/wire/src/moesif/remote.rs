@@ -97,6 +97,7 @@ impl Remote {
             keep_alive: config.keep_alive,
             verify_certificate: config.verify_certificate,
             max_answer_bytes: MAX_ANSWER_BYTES,
+            ..Options::default()
         })?;
         Ok(Self {
             endpoint: config.endpoint.clone(),

@@ -1,10 +1,12 @@
 //! Calls to the services of others: one client for each exporter, answers read up to a limit, and what an answer means for
 //! what was sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use tokio_rustls::rustls::ClientConfig;
 use weir_kit::{Clock, ConfigError, SystemClock, Timestamp};
 use weir_pipeline::ExportError;
 
@@ -19,6 +21,8 @@ pub struct Options {
     pub keep_alive: Duration,
     /// Whether to check the other side's certificate.
     pub verify_certificate: bool,
+    /// Another side of TLS than the usual one: it decides alone which certificates will do.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Most bytes of an answer that are read; the rest is left unread.
     pub max_answer_bytes: usize,
 }
@@ -29,6 +33,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
             verify_certificate: true,
+            tls: None,
             max_answer_bytes: 64 * 1024,
         }
     }
@@ -45,7 +50,7 @@ pub struct Caller {
 impl Caller {
     /// A caller with its own pool of connections. Fails only when there is no TLS.
     pub fn new(options: &Options) -> Result<Self, ConfigError> {
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.timeout)
             .read_timeout(options.timeout)
@@ -53,9 +58,12 @@ impl Caller {
             .redirect(redirect::Policy::none())
             .tls_danger_accept_invalid_certs(!options.verify_certificate)
             .http1_only()
-            .no_proxy()
-            .build()
-            .map_err(|error| ConfigError::one("", format!("no TLS client: {error}")))?;
+            .no_proxy();
+        if let Some(tls) = &options.tls {
+            client = client.tls_backend_preconfigured(ClientConfig::clone(tls));
+        }
+        let client =
+            client.build().map_err(|error| ConfigError::one("", format!("no TLS client: {error}")))?;
         Ok(Self { client, max_answer_bytes: options.max_answer_bytes })
     }
 
@@ -123,6 +131,20 @@ impl Answer {
     /// looks at the status first.
     pub fn verdict(&self) -> Verdict {
         self.verdict_at(SystemClock.now())
+    }
+
+    /// What the answer means for a batch that travels in one call, for services that somebody configures: nothing when it
+    /// was taken, the words of a refusal. A missing permission is a failure to repeat, since whoever runs the service can
+    /// grant it.
+    pub fn settled(&self) -> Result<Option<String>, ExportError> {
+        match self.verdict() {
+            Verdict::Accepted => Ok(None),
+            Verdict::Refused(cause) if matches!(self.status.as_u16(), 401 | 403 | 407) => {
+                Err(ExportError::Retry { after: None, cause })
+            }
+            Verdict::Refused(cause) => Ok(Some(cause)),
+            Verdict::Failed { after, cause } => Err(ExportError::Retry { after, cause }),
+        }
     }
 
     fn verdict_at(&self, now: Timestamp) -> Verdict {

@@ -48,6 +48,16 @@ pub struct TlsSettings {
     pub ssl_key_file: Option<String>,
 }
 
+impl TlsSettings {
+    /// A client's side of TLS, when anything is set; else whoever calls has a better one.
+    ///
+    /// # Errors
+    /// As [`client`].
+    pub fn chosen(&self) -> Result<Option<Arc<ClientConfig>>, ConfigError> {
+        if *self == Self::default() { Ok(None) } else { client(self).map(Some) }
+    }
+}
+
 /// A client's side of TLS. Reads the files it is given.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use counter::Counter;
+pub(crate) use dimensions::hex;
 pub use dimensions::{DIMENSIONS, Label};
 pub use sketch::Sketch;
 
