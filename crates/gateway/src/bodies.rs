@@ -39,6 +39,8 @@ struct Ahead {
     trailers: Option<HeaderMap>,
     /// Whether that is all.
     ended: bool,
+    /// Whether the client gave the length, so that the service is given it too.
+    sized: bool,
     _share: Share,
 }
 
@@ -171,7 +173,8 @@ pub(crate) struct Failed;
 
 impl FromClient {
     async fn take_in(&mut self, limit: usize, patience: Duration, share: Share) -> Result<Ahead, Failed> {
-        let mut ahead = Ahead { bytes: Bytes::new(), trailers: None, ended: false, _share: share };
+        let sized = self.incoming.size_hint().exact().is_some();
+        let mut ahead = Ahead { bytes: Bytes::new(), trailers: None, ended: false, sized, _share: share };
         let mut gathered = Vec::new();
         while !ahead.ended && gathered.len() <= limit {
             let next = poll_fn(|cx| Pin::new(&mut self.incoming).poll_frame(cx));
@@ -187,7 +190,7 @@ impl FromClient {
                 }
                 Some(Ok(frame)) => {
                     self.meter.saw(&frame);
-                    ahead.ended = self.incoming.is_end_stream();
+                    ahead.ended = frame.is_trailers() || self.incoming.is_end_stream();
                     match frame.into_data() {
                         Ok(piece) => gathered.extend_from_slice(&piece),
                         Err(frame) => ahead.trailers = frame.into_trailers().ok(),
@@ -229,10 +232,11 @@ impl FromClient {
     fn size_hint(&self) -> SizeHint {
         let Some(ahead) = &self.ahead else { return self.incoming.size_hint() };
         let held = ahead.bytes.len() as u64;
-        if ahead.ended {
+        if ahead.sized && ahead.ended {
             return SizeHint::with_exact(held);
         }
-        let rest = self.incoming.size_hint();
+        // A body in chunks goes on in chunks, which its trailers need.
+        let rest = if ahead.ended { SizeHint::default() } else { self.incoming.size_hint() };
         let mut whole = SizeHint::new();
         whole.set_lower(rest.lower() + held);
         if let Some(most) = rest.upper() {
@@ -262,7 +266,8 @@ impl Body for RequestBody {
             Poll::Ready(Some(Err(error))) => meter.state.set(MeterState::Failed(broken(error))),
             Poll::Ready(Some(Ok(frame))) => {
                 meter.saw(frame);
-                if incoming.is_end_stream() {
+                // Nothing follows trailers, and nobody asks.
+                if frame.is_trailers() || incoming.is_end_stream() {
                     meter.state.set(MeterState::Ended);
                 }
             }

@@ -226,6 +226,8 @@ pub struct Route {
     pub name: Option<Arc<str>>,
     /// Index into [`Snapshot::services`]; `None` for a route whose plugins answer.
     pub service: Option<usize>,
+    /// Kong's `hosts`, as configured; for plugins.
+    pub hosts: Vec<String>,
     /// Whether the matched prefix is taken off the path.
     pub strip_path: bool,
     /// Whether the client's `Host` goes to the service.

@@ -42,6 +42,8 @@ pub struct PolicyCall<'a> {
     pub uri: &'a Uri,
     /// `Host` as the client sent it.
     pub host: &'a str,
+    /// Hosts that the gateway's route is configured for.
+    pub route_hosts: &'a [String],
     /// Whether the client uses TLS.
     pub tls: bool,
     /// Headers, with those that other plugins added.

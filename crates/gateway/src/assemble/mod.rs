@@ -290,6 +290,7 @@ impl Parts {
             name: row.name.as_deref().map(Arc::from),
             service: service.and_then(|id| self.service_index.get(id).copied()),
             strip_path: row.strip_path,
+            hosts: row.hosts.clone().unwrap_or_default(),
             preserve_host: row.preserve_host,
             accepts_plain: row.protocols.iter().any(|name| matches!(name.as_str(), "http" | "grpc" | "ws")),
             https_redirect_status: StatusCode::from_u16(row.https_redirect_status_code)
@@ -323,6 +324,7 @@ impl Parts {
             name: row.name.as_deref().map(Arc::from),
             service: Some(self.services.len()),
             strip_path: row.strip_uri,
+            hosts: row.hosts.clone().unwrap_or_default(),
             preserve_host: row.preserve_host,
             accepts_plain: !row.https_only,
             https_redirect_status: StatusCode::UPGRADE_REQUIRED,

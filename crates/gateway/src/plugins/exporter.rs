@@ -91,6 +91,7 @@ fn shown(call: &Call) -> PolicyCall<'_> {
         method: &call.request.method,
         uri: &call.request.uri,
         host: host_of(&call.request),
+        route_hosts: call.route().map_or(&[], |route| &route.hosts),
         tls: call.tls,
         headers: &call.request.headers,
         client: call.client,

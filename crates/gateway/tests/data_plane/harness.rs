@@ -105,6 +105,7 @@ pub(crate) fn route() -> Route {
         id: "route-id".into(),
         name: Some("the-route".into()),
         service: Some(0),
+        hosts: Vec::new(),
         strip_path: false,
         preserve_host: false,
         accepts_plain: true,

@@ -8,5 +8,6 @@ mod framing;
 mod harness;
 mod lifecycle;
 mod plugins;
+mod policy;
 mod streaming;
 mod versions;
