@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use weir_model::{Headers, Peer};
+use weir_model::Peer;
+
+use super::identity::Fields;
 
 /// In this order; the first that names a valid address counts.
 const HEADERS: [&str; 10] = [
@@ -20,13 +22,13 @@ const HEADERS: [&str; 10] = [
 ];
 
 /// The client's address: as named by the headers when the peer is believed, else the peer's.
-pub fn client_ip(headers: &Headers, peer: Peer, trusted: &[Network]) -> Option<IpAddr> {
+pub fn client_ip(headers: &impl Fields, peer: Peer, trusted: &[Network]) -> Option<IpAddr> {
     let believed = match peer.address {
         Some(address) => trusted.iter().any(|network| network.contains(address)),
         // Nobody is known who could be doubted.
         None => !trusted.is_empty(),
     };
-    let named = || HEADERS.iter().find_map(|name| headers.text(name).and_then(|text| first_address(&text)));
+    let named = || HEADERS.iter().find_map(|name| headers.first(name).and_then(|text| first_address(&text)));
     if believed { named().or(peer.address) } else { peer.address }
 }
 
@@ -105,6 +107,8 @@ impl FromStr for Network {
 
 #[cfg(test)]
 mod tests {
+    use weir_model::Headers;
+
     use super::*;
 
     #[test]

@@ -14,11 +14,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Value;
 use weir_kit::{Clock, ConfigError, SystemClock};
 use weir_model::{Exchange, ExchangeId};
-use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter};
+use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter, Policy};
 
 use super::APPLICATION_ID;
 use super::config::Config;
 use super::encode::Encoder;
+use super::policy::Governor;
 use super::remote::{Remote, Served};
 use super::sampling::{self, Sampler};
 use crate::parts::http::{Answer, Caller, Options, retry_after};
@@ -36,6 +37,7 @@ pub fn build(settings: Value) -> Result<Built, ConfigError> {
         tracing::warn!(plugin = "moesif", warning, "a setting is out of date");
     }
     let (queue, capture) = (config.queue(), config.capture());
+    let remote = Remote::shared(&config)?;
     let exporter = Moesif {
         caller: Caller::new(&Options {
             timeout: config.send_timeout,
@@ -43,7 +45,8 @@ pub fn build(settings: Value) -> Result<Built, ConfigError> {
             verify_certificate: config.verify_certificate,
             ..Options::default()
         })?,
-        remote: Remote::shared(&config)?,
+        governor: Arc::new(Governor::new(&config, remote.clone())),
+        remote,
         url: format!("{}/v1/events/batch", config.endpoint),
         sampler: Mutex::default(),
         settled: Mutex::default(),
@@ -56,6 +59,7 @@ pub fn build(settings: Value) -> Result<Built, ConfigError> {
 struct Moesif {
     caller: Caller,
     remote: Arc<Remote>,
+    governor: Arc<Governor>,
     url: String,
     encoder: Encoder,
     /// The rates last heard, ready to use.
@@ -69,6 +73,10 @@ struct Moesif {
 impl Exporter for Moesif {
     fn start(&self) {
         self.remote.start();
+    }
+
+    fn policy(&self) -> Option<Arc<dyn Policy>> {
+        Some(self.governor.clone())
     }
 
     async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError> {

@@ -2,7 +2,8 @@
 //!
 //! ---
 //! In reading order: [`event`] (the format as written), [`encode`] with [`mask`] and [`client_ip`], `read` (the format as it
-//! is met), [`decode`]; [`config`]; [`served`] and [`remote`] (what the service says), [`sampling`], [`exporter`].
+//! is met), [`decode`]; [`config`]; [`served`] and [`remote`] (what the service says), [`sampling`],
+//! [`exporter`]; [`policy`] (calls under way) with [`identity`], [`rules`] and [`template`].
 
 pub mod client_ip;
 pub mod config;
@@ -10,12 +11,16 @@ pub mod decode;
 pub mod encode;
 pub mod event;
 pub mod exporter;
+pub mod identity;
 pub mod mask;
+pub mod policy;
 mod read;
 pub mod remote;
+pub mod rules;
 pub mod sampling;
 pub mod served;
 pub mod session;
+pub mod template;
 
 #[cfg(test)]
 mod tests;

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{Notify, watch};
 use weir_kit::{Backoff, ConfigError, Secret};
 
 use super::config::Config;
+use super::rules::Rules;
 use super::served::{self, Rule, ServedConfig};
 use super::{APPLICATION_ID, CONFIG_ETAG, RULES_TAGS};
 use crate::parts::http::{Answer, Caller, Options};
@@ -25,6 +27,9 @@ const AFTER_FAILURE: Backoff = Backoff { initial: Duration::from_secs(2), max: I
 
 /// Largest configuration and largest list of rules that are read, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Rules that cannot be used are named in the log, so many of them.
+const MAX_PROBLEMS_TOLD: usize = 20;
 
 /// What the service said last.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,6 +51,8 @@ pub struct Remote {
     timeout: Duration,
     caller: Caller,
     served: watch::Sender<Arc<Served>>,
+    /// The rules of what was served, ready to be asked.
+    rules: ArcSwap<Rules>,
     /// How many fetches ended, well or not.
     attempts: watch::Sender<u64>,
     entity_tags: Mutex<EntityTags>,
@@ -91,7 +98,8 @@ impl Remote {
         Ok(remote)
     }
 
-    fn new(config: &Config) -> Result<Self, ConfigError> {
+    /// One that nobody else shares.
+    pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
         let caller = Caller::new(&Options {
             timeout: config.connect_timeout,
             keep_alive: config.keep_alive,
@@ -105,6 +113,7 @@ impl Remote {
             timeout: config.connect_timeout,
             caller,
             served: watch::Sender::default(),
+            rules: ArcSwap::default(),
             attempts: watch::Sender::default(),
             entity_tags: Mutex::default(),
             asked: Mutex::default(),
@@ -124,6 +133,11 @@ impl Remote {
     /// What the service said last.
     pub fn served(&self) -> Arc<Served> {
         self.served.borrow().clone()
+    }
+
+    /// The governance rules in force. Never waits.
+    pub fn rules(&self) -> Guard<Arc<Rules>> {
+        self.rules.load()
     }
 
     /// Tells whenever the service says something new.
@@ -167,12 +181,22 @@ impl Remote {
         self.served.send_if_modified(|known| {
             let is_new = **known != served;
             if is_new {
+                self.enforce(&served);
                 *known = Arc::new(served);
             }
             is_new
         });
         self.attempts.send_modify(|attempts| *attempts += 1);
         outcome
+    }
+
+    /// Puts the rules of what was served in force.
+    pub(super) fn enforce(&self, served: &Served) {
+        let rules = Rules::of(served);
+        for problem in rules.problems.iter().take(MAX_PROBLEMS_TOLD) {
+            tracing::warn!(endpoint = %self.endpoint, problem, "a governance rule does not apply");
+        }
+        self.rules.store(Arc::new(rules));
     }
 
     async fn fetch(&self, served: &mut Served) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Vectors, round trips, real servers, and what foreign bytes do.
 
 mod decoding;
+mod governing;
 mod round_trip;
 mod settings;
 mod transport;

@@ -16,11 +16,11 @@ use crate::moesif::sampling::{self, Sampler};
 use crate::moesif::served;
 use crate::parts::{self, body, url};
 
-fn vectors() -> Value {
+pub(super) fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../testdata/vectors/moesif-cases.json")).unwrap()
 }
 
-fn config_of(vectors: &Value, case: &Value) -> Config {
+pub(super) fn config_of(vectors: &Value, case: &Value) -> Config {
     let mut settings = vectors["defaults"].clone();
     for (name, value) in case["config"].as_object().unwrap() {
         settings[name] = value.clone();
@@ -60,10 +60,6 @@ fn exchange_of(case: &Value, config: &Config) -> Exchange {
     exchange.timings.total = Some(time(answered).since(started_at));
     let gateway = &case["input"]["gateway"];
     exchange.service = gateway["service"]["name"].as_str().map(ToOwned::to_owned);
-    if gateway["route"]["hosts"].is_array() {
-        let hosts = gateway["route"]["hosts"].to_string();
-        exchange.attributes.set(attribute::ROUTE_HOSTS, weir_model::attribute::Value::Json(hosts));
-    }
     exchange
 }
 
@@ -91,16 +87,10 @@ fn body_of(message: &Value, headers: &Headers, wished: usize) -> Body {
 
 /// What the gateway's policy finds out while the call is under way.
 fn identify(exchange: &mut Exchange, case: &Value, config: &Config) {
-    let credential = &case["input"]["gateway"]["credential"];
-    let (key, id) = (credential["key"].as_str(), credential["id"].as_str());
-    exchange.identity.session = config.identity.session_token.of(&config.application_id, key, id);
-    // Tokens are the policy's matter; the exporter never sees them.
-    if exchange.request.headers.get("authorization").is_some() {
-        let expected = |name: &str| case["expected"]["event"][name].as_str().map(ToOwned::to_owned);
-        (exchange.identity.user, exchange.identity.company) = (expected("user_id"), expected("company_id"));
-    }
-    if let Some(rule) = case["expected"]["event"]["blocked_by"].as_str() {
-        exchange.attributes.set(attribute::BLOCKED_BY, rule);
+    let verdict = super::governing::verdict(config, case);
+    exchange.identity = verdict.identity;
+    for (name, value) in verdict.attributes {
+        exchange.attributes.set(name, value);
     }
 }
 
