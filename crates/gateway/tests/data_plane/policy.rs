@@ -99,6 +99,7 @@ impl Exporter for Discard {
 
 static EXPORTERS: &[ExporterKind] = &[ExporterKind {
     name: "guard",
+    about: "",
     aliases: &[],
     fields: &[],
     build: |_| unreachable!("the plugin is built from what its exporter asked"),
