@@ -122,11 +122,11 @@ impl Remote {
         })
     }
 
-    /// Begins to fetch, on the runtime that this is called from; at any later call nothing happens. Fetching ends when
-    /// nobody holds this any more.
+    /// Begins to fetch, on the runtime that this is called from; as long as that goes on, nothing happens at any later call.
+    /// Fetching ends when nobody holds this any more.
     pub fn start(self: &Arc<Self>) {
         if !self.is_running.swap(true, Ordering::AcqRel) {
-            tokio::spawn(keep_fresh(Arc::downgrade(self), self.wake.clone()));
+            tokio::spawn(keep_fresh(Fetching(Arc::downgrade(self)), self.wake.clone()));
         }
     }
 
@@ -252,10 +252,21 @@ impl Drop for Remote {
     }
 }
 
-async fn keep_fresh(remote: Weak<Remote>, wake: Arc<Notify>) {
+/// Says that nobody fetches any more, also when the runtime that did is gone.
+struct Fetching(Weak<Remote>);
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        if let Some(remote) = self.0.upgrade() {
+            remote.is_running.store(false, Ordering::Release);
+        }
+    }
+}
+
+async fn keep_fresh(fetching: Fetching, wake: Arc<Notify>) {
     let mut failures = 0;
     loop {
-        let Some(alive) = remote.upgrade() else { return };
+        let Some(alive) = fetching.0.upgrade() else { return };
         match alive.refresh().await {
             Ok(()) => failures = 0,
             Err(error) => {

@@ -30,6 +30,9 @@ enum Reply {
     AtMost(usize),
 }
 
+/// An answer to a fetch: status, tag of the configuration, tag of the rules, body.
+type Served<'a> = (u16, &'static str, &'static str, &'a str);
+
 struct Seen {
     path: String,
     headers: HeaderMap,
@@ -42,8 +45,8 @@ struct Service {
     replies: Arc<Mutex<VecDeque<Reply>>>,
     /// After those; 201 when there is none.
     otherwise: Option<Reply>,
-    /// Answers to `GET /v1/config` and `GET /v1/rules`: status, tag of the configuration, tag of the rules, body.
-    served: Arc<Mutex<[(u16, &'static str, &'static str, String); 2]>>,
+    /// Answers to `GET /v1/config` and `GET /v1/rules`; 404 when there is none.
+    served: Arc<Mutex<[Option<Served<'static>>; 2]>>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -60,15 +63,8 @@ impl Service {
         (self, address)
     }
 
-    fn serve(
-        &self,
-        config: (u16, &'static str, &'static str, &str),
-        rules: (u16, &'static str, &'static str, &str),
-    ) {
-        let owned = |(status, config, rules, body): (u16, &'static str, &'static str, &str)| {
-            (status, config, rules, body.to_owned())
-        };
-        *self.served.lock().unwrap() = [owned(config), owned(rules)];
+    fn serve(&self, config: Served<'static>, rules: Served<'static>) {
+        *self.served.lock().unwrap() = [Some(config), Some(rules)];
     }
 
     /// The verbs of the events of each call.
@@ -95,16 +91,13 @@ async fn answer(State(service): State<Service>, request: Request<Body>) -> Respo
     let headers = parts.headers.clone();
     service.seen.lock().unwrap().push(Seen { path: path.clone(), headers, body: body.clone() });
     if parts.method == Method::GET {
-        let served = service.served.lock().unwrap()[usize::from(path == "/v1/rules")].clone();
-        let (status, config_tag, rules_tag, body) = served;
+        let served = service.served.lock().unwrap()[usize::from(path == "/v1/rules")];
+        let (status, config_tag, rules_tag, body) = served.unwrap_or((404, "", "", ""));
         let known = parts.headers.get("if-none-match").and_then(|tag| tag.to_str().ok());
         let tag = if path == "/v1/rules" { rules_tag } else { config_tag };
         let is_known = !tag.is_empty() && known == Some(&format!("\"{tag}\""));
-        let mut reply = Response::builder().status(match status {
-            0 => 404,
-            200 if is_known => 304,
-            status => status,
-        });
+        let status = if status == 200 && is_known { 304 } else { status };
+        let mut reply = Response::builder().status(status);
         for (name, tag) in [("X-Moesif-Config-ETag", config_tag), ("X-Moesif-Rules-Tag", rules_tag)] {
             if !tag.is_empty() {
                 reply = reply.header(name, tag);
@@ -430,6 +423,20 @@ async fn a_service_that_never_answers_is_given_up_in_time() {
     let (_, cause) = retry(export(&*exporter, &batch(1)).await);
     assert!(cause.contains("timed out"), "{cause}");
     drop(listener);
+}
+
+#[test]
+fn fetching_outlives_the_runtime_it_began_on() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let listener = first.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let remote = remote(listener.local_addr().unwrap());
+    first.block_on(async { remote.start() });
+    drop((first, listener));
+    second.block_on(async {
+        remote.start();
+        remote.first_attempt().await;
+    });
 }
 
 #[test]
