@@ -11,6 +11,8 @@ export default defineConfig({
     assetsInlineLimit: 0, // data: URLs would need a wider content policy
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // What all pages share stands in two files, not in one for each set of pages that share something.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "vendor", test: /node_modules/ }, { name: "shared", test: /src\/(api|app|components|lib)\// }] } } },
   },
   server: { host: "127.0.0.1", proxy: { "/api": { target: api, changeOrigin: false }, "/admin": { target: api, changeOrigin: false } } },
   test: {

@@ -243,6 +243,38 @@ describe("one call", () => {
   });
 });
 
+describe("the same query drawn otherwise", () => {
+  test("as a chart, by the values of a field", async () => {
+    const page = await traffic("/traffic?from=now-1h");
+    await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Chart" }).click();
+    await page.getByRole("application", { name: /^Latency over time: p50 up to/ }).waitFor();
+    await page.getByLabel("by", { exact: true }).selectOption("status");
+    await page.getByLabel("Show", { exact: true }).selectOption({ label: "Calls" });
+    await page.getByRole("application", { name: /^Calls over time: .*502 up to/ }).waitFor();
+    expect(page.url()).toMatch(/tab=chart&measure=calls&by=status/);
+    expect(await page.getByRole("navigation", { name: "Views" }).locator("[aria-current=page]").allInnerTexts()).toEqual(["Chart"]);
+    await page.context().close();
+  });
+
+  test("as a list of the most, whose values filter in and out", async () => {
+    const page = await traffic("/traffic?from=now-1h");
+    await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Top" }).click();
+    await page.getByLabel("Top", { exact: true }).selectOption("status");
+    const list = page.getByRole("table", { name: "Top status" });
+    await list.getByRole("button", { name: "502" }).click();
+    await page.waitForURL(/q=status:502/);
+    await eventually(async () => expect(await list.getByRole("row").count()).toBe(2));
+    await page.goBack();
+    await list.getByRole("button", { name: "404" }).click({ modifiers: ["Alt"] });
+    await page.waitForURL(/q=-status:404/);
+    await eventually(async () => expect(await list.getByRole("button", { name: "404" }).count()).toBe(0));
+    await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Calls" }).click();
+    await rows(page).first().waitFor();
+    expect(page.url()).toContain("q=-status:404");
+    await page.context().close();
+  });
+});
+
 describe("overview", () => {
   test("figures, charts and lists lead to their calls", async () => {
     const page = await open(browser, "/overview");
@@ -365,6 +397,8 @@ describe("for everybody", () => {
     ["call", "/traffic?q=status:502", async (page) => { await cell(page, 1, "status").click(); await page.getByRole("tree").first().waitFor(); }],
     ["no-match", "/traffic?q=path:/nowhere+status:599", (page) => page.getByText("No call matches").waitFor()],
     ["mistake", "/traffic?q=latency:>fast", (page) => page.getByRole("alert").first().waitFor()],
+    ["chart", "/traffic?tab=chart&by=status", (page) => page.getByRole("application", { name: /^Latency over time: / }).waitFor()],
+    ["top", "/traffic?tab=top", (page) => page.getByRole("table", { name: "Top endpoint" }).getByRole("button").first().waitFor()],
     ["overview", "/overview", (page) => page.getByRole("region", { name: "Services" }).getByRole("link").first().waitFor()],
     ["health", "/health", (page) => page.getByText("adds up").first().waitFor()],
     ["gateway", "/gateway/services", (page) => page.getByRole("table").waitFor()],

@@ -36,7 +36,7 @@ export class ApiError extends Error {
 
 export type Range = { from?: string; to?: string };
 
-function address(path: string, parameters: Record<string, string | number | boolean | undefined>): string {
+export function address(path: string, parameters: Record<string, string | number | boolean | undefined>): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined && value !== "") search.set(name, String(value));
@@ -65,7 +65,7 @@ export async function send(url: string, init: RequestInit): Promise<Response> {
   throw new ApiError(status, problem, requestId);
 }
 
-async function json<T>(url: string, init: RequestInit = {}): Promise<T> {
+export async function json<T>(url: string, init: RequestInit = {}): Promise<T> {
   const response = await send(url, init);
   return (await response.json()) as T;
 }
@@ -78,7 +78,10 @@ export function explore(ask: Range & { q: string; limit: number; buckets: number
 }
 
 /** A table of figures; `order_by` is one of the measures. */
-export type AggregateAsk = Range & { q?: string; group_by?: string[]; interval?: string; measures: string[]; order_by?: string; limit?: number };
+export type AggregateAsk = Range & { q?: string; group_by?: string[]; filter?: Filter; interval?: string; measures: string[]; order_by?: string; limit?: number };
+
+/** Calls whose field has one of these values. */
+export type Filter = { field: string; op: "in"; values: (string | number | boolean)[] };
 
 export function aggregate(ask: AggregateAsk, signal?: AbortSignal): Promise<Table> {
   return json(address("/aggregate", {}), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(ask), signal });

@@ -15,13 +15,16 @@ import { toggleTheme } from "./settings";
 import { SignIn } from "./SignIn";
 import { rangeSearch, useView } from "./view";
 
-const PAGES: { to: "/overview" | "/traffic" | "/gateway" | "/health" | "/connect"; name: string; icon: IconName; key: string }[] = [
+const PAGES: { to: "/overview" | "/traffic" | "/users" | "/gateway" | "/health" | "/connect"; /** Another path of the same page. */ also?: string; name: string; icon: IconName; key: string }[] = [
   { to: "/overview", name: "Overview", icon: "overview", key: "o" },
   { to: "/traffic", name: "Traffic", icon: "traffic", key: "t" },
+  { to: "/users", also: "/companies", name: "Users", icon: "users", key: "u" },
   { to: "/gateway", name: "Gateway", icon: "gateway", key: "w" },
   { to: "/health", name: "Health", icon: "health", key: "h" },
   { to: "/connect", name: "Connect", icon: "connect", key: "c" },
 ];
+
+const isOn = (page: (typeof PAGES)[number], path: string): boolean => path.startsWith(page.to) || (page.also !== undefined && path.startsWith(page.also));
 
 /** What stands around every page. */
 export function Frame() {
@@ -41,7 +44,7 @@ export function Frame() {
   });
 
   useEffect(() => {
-    const page = PAGES.find((one) => path.startsWith(one.to));
+    const page = PAGES.find((one) => isOn(one, path));
     document.title = page ? `${page.name} · weir` : "weir";
   }, [path]);
 
@@ -69,12 +72,13 @@ export function Frame() {
 
 function Nav({ shared }: { shared: object }) {
   const health = useHealth();
+  const path = useLocation({ select: (location) => location.pathname });
   return (
     <nav className={styles.nav} aria-label="Pages">
       <ul>
         {PAGES.map((page) => (
           <li key={page.to}>
-            <Link to={page.to} search={shared} className={styles.item} activeProps={{ className: `${styles.item} ${styles.active}`, "aria-current": "page" }} activeOptions={{ includeSearch: false }} title={`${page.name} (g ${page.key})`}>
+            <Link to={page.to} search={shared} className={isOn(page, path) ? `${styles.item} ${styles.active}` : styles.item} aria-current={isOn(page, path) ? "page" : undefined} title={`${page.name} (g ${page.key})`}>
               <Icon name={page.icon} />
               <span className={styles.itemName}>{page.name}</span>
               {page.to === "/health" && (

@@ -27,6 +27,8 @@ function useCommands(onKeys: () => void): Command[] {
     return [
       { id: "traffic", name: "Traffic", hint: "page", keys: "g t", run: () => void navigate({ to: "/traffic", search: shared }) },
       { id: "overview", name: "Overview", hint: "page", keys: "g o", run: () => void navigate({ to: "/overview", search: shared }) },
+      { id: "users", name: "Users", hint: "page", keys: "g u", run: () => void navigate({ to: "/users", search: rangeSearch(view.range) }) },
+      { id: "companies", name: "Companies", hint: "page", run: () => void navigate({ to: "/companies", search: rangeSearch(view.range) }) },
       { id: "gateway", name: "Gateway", hint: "page", keys: "g w", run: () => void navigate({ to: "/gateway", search: shared }) },
       { id: "service", name: "New service", hint: "gateway", run: () => void navigate({ to: "/gateway/$collection/$id", params: { collection: "services", id: "new" }, search: {} }) },
       { id: "plugin", name: "New plugin", hint: "gateway", run: () => void navigate({ to: "/gateway/$collection/$id", params: { collection: "plugins", id: "new" }, search: {} }) },

@@ -23,6 +23,11 @@ const start = createRoute({ getParentRoute: () => root, path: "/connect", compon
 
 // Loaded when they are first opened: most visits are to the traffic.
 const overview = createRoute({ getParentRoute: () => root, path: "/overview", component: lazyRouteComponent(() => import("../features/overview/OverviewPage"), "OverviewPage") });
+const people = () => import("../features/people");
+const users = createRoute({ getParentRoute: () => root, path: "/users", component: lazyRouteComponent(people, "PeoplePage") });
+const user = createRoute({ getParentRoute: () => root, path: "/users/$id", component: lazyRouteComponent(people, "ProfilePage") });
+const companies = createRoute({ getParentRoute: () => root, path: "/companies", component: lazyRouteComponent(people, "PeoplePage") });
+const company = createRoute({ getParentRoute: () => root, path: "/companies/$id", component: lazyRouteComponent(people, "ProfilePage") });
 const gateway = createRoute({
   getParentRoute: () => root,
   path: "/gateway",
@@ -34,7 +39,7 @@ const entities = createRoute({ getParentRoute: () => root, path: "/gateway/$coll
 const entity = createRoute({ getParentRoute: () => root, path: "/gateway/$collection/$id", component: lazyRouteComponent(() => import("../features/gateway"), "EntityPage") });
 
 export const router = createRouter({
-  routeTree: root.addChildren([index, traffic, call, health, start, overview, gateway, entities, entity]),
+  routeTree: root.addChildren([index, traffic, call, health, start, overview, users, user, companies, company, gateway, entities, entity]),
   parseSearch: parseAddress,
   stringifySearch: formatAddress,
   defaultPreload: false,

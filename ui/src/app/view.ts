@@ -21,6 +21,12 @@ export type Search = {
   live?: string;
   /** `36` for the airy rows. */
   row?: string;
+  /** How the query is drawn: `chart`, `top`; the list of calls without it. */
+  tab?: string;
+  /** What the chart or the top list shows. */
+  measure?: string;
+  /** The field that it is counted by. */
+  by?: string;
   /** Words that a list is narrowed to. */
   find?: string;
   /** What a new part of the gateway belongs to: `service:` and its id. */
@@ -29,7 +35,7 @@ export type Search = {
   plugin?: string;
 };
 
-const NAMES = ["q", "from", "to", "refresh", "cols", "row", "live", "call", "find", "of", "plugin"] as const;
+const NAMES = ["q", "from", "to", "refresh", "cols", "row", "live", "call", "tab", "measure", "by", "find", "of", "plugin"] as const;
 
 /** Keeps what is known and not empty; a stranger's link cannot put anything else in the state. */
 export function readSearch(raw: Record<string, unknown>): Search {

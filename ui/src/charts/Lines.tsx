@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react"
 import UPlot from "uplot";
 import { isDark, useSettings } from "../app/settings";
 import { Button } from "../components/Button";
+import { Captured, capturedTitle } from "../components/Captured";
 import { formatInterval } from "../lib/numbers";
 import { formatInstant, type Zone } from "../lib/time";
 import { useWidth } from "../lib/use-size";
@@ -19,11 +20,11 @@ export type LinesData = {
   series: { name: string; color: string; /** Null where there is nothing to measure. */ values: (number | null)[] }[];
 };
 
-type Props = { data: LinesData; title: string; format(value: number): string; onZoom(from: number, to: number): void };
+type Props = { data: LinesData; title: string; /** Pixels. */ height?: number; format(value: number): string; onZoom(from: number, to: number): void };
 const HEIGHT = 104;
 
 /** A few measures over time. Arrows read columns, drag zooms; the same figures as a table. */
-export function Lines({ data, title, format, onZoom }: Props) {
+export function Lines({ data, title, height = HEIGHT, format, onZoom }: Props) {
   const [asTable, setAsTable] = useState(false);
   const [cursor, setCursor] = useState<number | null>(null);
   const { zone } = useSettings();
@@ -44,17 +45,17 @@ export function Lines({ data, title, format, onZoom }: Props) {
       <div className={styles.head}>
         <p className={styles.legend}>
           <span className="muted">per {formatInterval(data.intervalMs)}</span>
-          {data.series.map((line) => <span key={line.name} className={styles.key}><i style={{ background: `var(${line.color})` }} aria-hidden="true" />{line.name}</span>)}
+          {data.series.map((line) => <span key={line.name} className={styles.key}><i style={{ background: `var(${line.color})` }} aria-hidden="true" /><Captured text={line.name} /></span>)}
         </p>
         <p className={styles.read} aria-live="polite">{cursor !== null && cursor < data.starts.length ? columnText(data, cursor, zone, format) : ""}</p>
         <Button look="quiet" aria-pressed={asTable} onClick={() => setAsTable(!asTable)} className={styles.toggle}>{asTable ? "Show as chart" : "Show as table"}</Button>
       </div>
-      <div ref={figure} className={styles.figure}>
+      <div ref={figure} className={styles.figure} style={{ height }}>
         {asTable ? (
-          <LinesTable data={data} title={title} zone={zone} format={format} />
+          <LinesTable data={data} title={title} height={height} zone={zone} format={format} />
         ) : (
-          <div role="application" tabIndex={0} aria-roledescription="chart" aria-label={summary(data, title, format)} onKeyDown={onKeyDown} onBlur={() => setCursor(null)} className={styles.chart}>
-            {width > 0 && <Plot data={data} width={width} zone={zone} format={format} onCursor={setCursor} onZoom={onZoom} />}
+          <div role="application" tabIndex={0} aria-roledescription="chart" aria-label={summary(data, title, format)} onKeyDown={onKeyDown} onBlur={() => setCursor(null)} className={styles.chart} style={{ height }}>
+            {width > 0 && <Plot data={data} width={width} height={height} zone={zone} format={format} onCursor={setCursor} onZoom={onZoom} />}
           </div>
         )}
       </div>
@@ -65,17 +66,17 @@ export function Lines({ data, title, format, onZoom }: Props) {
 function summary(data: LinesData, title: string, format: (value: number) => string): string {
   const parts = data.series.flatMap((line) => {
     const known = line.values.filter((value) => value !== null);
-    return known.length === 0 ? [] : [`${line.name} up to ${format(Math.max(...known))}`];
+    return known.length === 0 ? [] : [`${capturedTitle(line.name)} up to ${format(Math.max(...known))}`];
   });
   return parts.length === 0 ? `${title}: nothing to measure.` : `${title}: ${parts.join(", ")}. Arrows read columns, Enter zooms.`;
 }
 
 function columnText(data: LinesData, at: number, zone: Zone, format: (value: number) => string): string {
-  const parts = data.series.flatMap((line) => (line.values[at] === null || line.values[at] === undefined ? [] : [`${line.name} ${format(line.values[at]!)}`]));
+  const parts = data.series.flatMap((line) => (line.values[at] === null || line.values[at] === undefined ? [] : [`${capturedTitle(line.name)} ${format(line.values[at]!)}`]));
   return `${formatInstant(data.starts[at]!, zone, Date.now()).replace(/\.000$/, "")}: ${parts.join(", ") || "no calls"}`;
 }
 
-function Plot({ data, width, zone, format, onCursor, onZoom }: Omit<Props, "title"> & { width: number; zone: Zone; onCursor(at: number | null): void }) {
+function Plot({ data, width, height, zone, format, onCursor, onZoom }: Omit<Props, "title" | "height"> & { width: number; height: number; zone: Zone; onCursor(at: number | null): void }) {
   const element = useRef<HTMLDivElement>(null);
   const handlers = useRef({ onCursor, onZoom, format });
   handlers.current = { onCursor, onZoom, format };
@@ -89,7 +90,7 @@ function Plot({ data, width, zone, format, onCursor, onZoom }: Omit<Props, "titl
     const toDate = (seconds: number) => (zone === "UTC" ? UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000));
     const made = new UPlot(
       {
-        width, height: HEIGHT, padding: [6, 0, 0, 0], legend: { show: false },
+        width, height, padding: [6, 0, 0, 0], legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
         tzDate: toDate,
         scales: { x: { time: true, range: () => [data.from / 1000, data.to / 1000] }, y: { range: (_, __, max) => [0, Math.max(0.001, max * 1.06)] } },
@@ -113,17 +114,17 @@ function Plot({ data, width, zone, format, onCursor, onZoom }: Omit<Props, "titl
       element.current!,
     );
     return () => made.destroy();
-  }, [aligned, data, width, zone, theme, dark]);
-  return <div ref={element} className={styles.plot} aria-hidden="true" />;
+  }, [aligned, data, width, height, zone, theme, dark]);
+  return <div ref={element} className={styles.plot} style={{ height }} aria-hidden="true" />;
 }
 
-function LinesTable({ data, title, zone, format }: Omit<Props, "onZoom"> & { zone: Zone }) {
+function LinesTable({ data, title, height, zone, format }: Omit<Props, "onZoom"> & { zone: Zone }) {
   const now = Date.now();
   const rows = data.starts.map((start, at) => ({ start, at })).filter(({ at }) => data.series.some((line) => line.values[at] !== null));
   return (
-    <div className={styles.table} tabIndex={0} role="region" aria-label={`${title} as a table`}>
+    <div className={styles.table} style={{ height }} tabIndex={0} role="region" aria-label={`${title} as a table`}>
       <table>
-        <thead><tr><th scope="col">from</th>{data.series.map((line) => <th key={line.name} scope="col">{line.name}</th>)}</tr></thead>
+        <thead><tr><th scope="col">from</th>{data.series.map((line) => <th key={line.name} scope="col"><Captured text={line.name} /></th>)}</tr></thead>
         <tbody>
           {rows.map(({ start, at }) => (
             <tr key={start}>

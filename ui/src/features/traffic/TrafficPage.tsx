@@ -1,7 +1,7 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError, exportAddress } from "../../api/client";
 import { useSetup } from "../../api/ledger";
 import type { ExchangeRow } from "../../api/types";
@@ -34,6 +34,12 @@ import { SelectionBar } from "./SelectionBar";
 import { copyCurl, copyLink, saveHar } from "./row-actions";
 import styles from "./TrafficPage.module.css";
 import { useLive } from "./use-live";
+import { readView, ViewTabs } from "./ViewTabs";
+
+// Most visits look at calls.
+const figures = () => import("./Figures");
+const ChartView = lazy(async () => ({ default: (await figures()).ChartView }));
+const TopView = lazy(async () => ({ default: (await figures()).TopView }));
 
 export function TrafficPage() {
   const setup = useSetup();
@@ -131,7 +137,7 @@ function Traffic() {
     if (!next.delete(current.id)) next.add(current.id);
     setSelected(next);
   };
-  const toggleLive = () => change({ live: live ? undefined : "1" });
+  const toggleLive = () => change({ live: live ? undefined : "1", tab: undefined });
 
   useKeys({
     "/": () => bar.current?.focus(),
@@ -168,6 +174,7 @@ function Traffic() {
   const empty = first !== undefined && rows.length === 0 && !isPlaceholderData && !live;
   const showSidebar = wide ? sidebar && !(openId && width < 1500) : fieldsOpen;
   const tall = view.search.row === "36";
+  const drawn = live ? "calls" : readView(view.search.tab);
 
   const total = (
     <p className={styles.total} role="status" aria-live="polite">
@@ -208,6 +215,7 @@ function Traffic() {
         {showSidebar && <FieldSidebar q={badQuery ? "" : q} range={range} onFilter={filter} onClose={() => (wide ? changeSettings({ sidebar: false }) : setFieldsOpen(false))} />}
         <div className={[styles.results, stale && styles.stale, error && styles.old].filter(Boolean).join(" ")} aria-busy={busy}>
           {histogram && <Histogram data={histogram} lead={total} onZoom={(from, to) => change({ ...rangeSearch(absolute(from, to)), live: undefined })} />}
+          {first && <ViewTabs current={drawn} search={view.search} />}
           {!first && busy && <Skeleton />}
           {!first && badQuery && (
             <Notice title="The query has a mistake">
@@ -216,6 +224,16 @@ function Traffic() {
           )}
           {empty ? (
             <NoMatch q={q} range={range} onQuery={setQuery} onRange={(next) => change(rangeSearch(next))} />
+          ) : drawn !== "calls" ? (
+            first && (
+              <Suspense fallback={null}>
+                {drawn === "chart" ? (
+                  <ChartView q={q} from={first.from} to={first.to} intervalMs={first.histogram.interval_ms} onZoom={(from, to) => change(rangeSearch(absolute(from, to)))} />
+                ) : (
+                  <TopView q={q} onFilter={filter} />
+                )}
+              </Suspense>
+            )
           ) : (
             first && (
               <CallGrid
