@@ -20,7 +20,7 @@ use crate::views::ExchangeRow;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        exchanges::list, exchanges::one, exchanges::har, bodies::body, figures::explore, figures::aggregate,
+        exchanges::list, exchanges::erase, exchanges::one, exchanges::har, bodies::body, figures::explore, figures::aggregate,
         fields::list, fields::values, live::live, ledger::ledger, setup::setup, import::import, export::export,
         session::sign_in, session::sign_out,
     ),

@@ -23,6 +23,7 @@ pub(crate) type Route = (&'static str, &'static str, MethodRouter<Arc<App>>);
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         ("get", "/api/v1/exchanges", get(exchanges::list)),
+        ("delete", "/api/v1/exchanges", delete(exchanges::erase)),
         ("get", "/api/v1/exchanges/{id}", get(exchanges::one)),
         ("get", "/api/v1/exchanges/{id}/har", get(exchanges::har)),
         ("get", "/api/v1/exchanges/{id}/{side}/body", get(bodies::body)),

@@ -354,3 +354,30 @@ async fn hostile_names_are_data() {
         assert!(!String::from_utf8_lossy(&answer.body).contains("root:"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_matches_is_erased_and_nothing_else() {
+    let fixture = Fixture::start().await;
+    fixture.hold((0..30).map(exchange).collect()).await;
+    let erase = async |query: &str| {
+        let url = fixture.url(&format!("/api/v1/exchanges{query}"));
+        fixture.send(fixture.client.delete(url)).await
+    };
+    let total = async || fixture.get("/api/v1/exchanges").await.json()["total"]["value"].clone();
+    for query in ["", "?q=", "?q=++", "?from=now-1h"] {
+        let refused = erase(query).await;
+        assert_eq!(refused.status, 400, "{query}");
+        assert_eq!(refused.json()["errors"][0]["parameter"], "q", "{query}");
+    }
+    assert_eq!(erase("?q=staus:500").await.status, 400);
+    assert_eq!(erase("?q=status:502&limit=1").await.status, 400);
+    assert_eq!(total().await, 30);
+    assert_eq!(erase("?q=status:502&project=other").await.json()["erased"], 0);
+    assert_eq!(erase("?q=status:502&from=now-15m").await.json()["erased"], 2, "those of the last 15 minutes");
+    assert_eq!(total().await, 28);
+    assert_eq!(erase("?q=status:502").await.json(), json!({"erased": 1}));
+    assert_eq!(erase("?q=status:502").await.json(), json!({"erased": 0}));
+    assert_eq!(fixture.get("/api/v1/exchanges?q=status:502").await.json()["total"]["value"], 0);
+    assert_eq!(total().await, 27);
+    fixture.stop().await;
+}

@@ -145,6 +145,19 @@ impl Store for MemoryStore {
         Ok(removed)
     }
 
+    async fn erase(&self, project: &ProjectId, filter: &Filter) -> Result<u64, StoreError> {
+        let held = &mut *self.write();
+        let before = held.starts.len();
+        held.by_start.retain(|(_, id), exchange| {
+            let meant = is_meant(&Subject::new(exchange), project, TimeRange::ALL, filter);
+            if meant {
+                held.starts.remove(id);
+            }
+            !meant
+        });
+        Ok((before - held.starts.len()) as u64)
+    }
+
     async fn status(&self) -> Result<StoreStatus, StoreError> {
         let by_start = &self.read().by_start;
         Ok(StoreStatus {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use weir_kit::Timestamp;
 use weir_model::{Exchange, ExchangeId, ProjectId};
-use weir_query::{Aggregation, Cursor, Listing};
+use weir_query::{Aggregation, Cursor, Filter, Listing};
 
 /// How far a store has read its input: opaque to the store, ever increasing, kept in the store's own commit.
 pub type Position = u64;
@@ -40,6 +40,14 @@ pub trait Store: Send + Sync {
 
     /// Removes oldest partitions until at most `max_bytes` remain (retention by size); gives how many exchanges went.
     async fn shrink(&self, max_bytes: u64) -> Result<u64, StoreError>;
+
+    /// Removes exactly the exchanges of a project that match, and gives how many went. When it returns, they are gone for
+    /// every question, and durably: everything appended before is durable too, so that a replay begins behind it and
+    /// brings none of them back. What is appended afterwards stays, also under an id that went.
+    ///
+    /// [`StoreError::TooLarge`], and nothing removed, when too many stored exchanges would have to be read to see which
+    /// match.
+    async fn erase(&self, project: &ProjectId, filter: &Filter) -> Result<u64, StoreError>;
 
     /// What it holds.
     async fn status(&self) -> Result<StoreStatus, StoreError>;

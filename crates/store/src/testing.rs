@@ -384,6 +384,7 @@ pub async fn check_store<S: Store>(open: impl Fn() -> S) {
     check_empty_answers(&open()).await;
     check_positions(&open()).await;
     check_removal(&open()).await;
+    check_erasure(&open()).await;
 }
 
 async fn check_pages(store: &dyn Store) {
@@ -514,4 +515,61 @@ async fn check_removal(store: &dyn Store) {
     assert_eq!(store.shrink(u64::MAX).await.expect("shrink"), 0);
     assert_eq!(store.shrink(0).await.expect("shrink"), 20);
     assert_eq!(store.status().await.expect("status").exchanges, 0);
+}
+
+async fn check_erasure(store: &dyn Store) {
+    let exchanges = odd_exchanges(7, 200);
+    let (ours, theirs) = (ProjectId::default(), ProjectId::from("other"));
+    let mut left: Vec<Arc<Exchange>> = Vec::new();
+    let mut random = Random::seeded(7);
+    for (index, part) in exchanges.chunks(50).enumerate() {
+        store.append(part, index as u64 + 1).await.expect("append");
+        left.extend_from_slice(part);
+        if index % 2 == 0 {
+            store.flush().await.expect("flush");
+        }
+        for _ in 0..3 {
+            let filter = Filter::And(vec![
+                odd_filter(&mut random, &exchanges, 2),
+                Filter::Test { field: Field::Row(&FIELDS[1]), op: Op::Prefix("P".to_owned()) },
+            ]);
+            let is_meant = |it: &Arc<Exchange>| it.project == ours && matches(&filter, it);
+            let expected = left.iter().filter(|it| is_meant(it)).count() as u64;
+            left.retain(|it| !is_meant(it));
+            assert_eq!(store.erase(&ours, &filter).await.expect("erase"), expected, "{filter:?}");
+            assert_eq!(store.erase(&ours, &filter).await.expect("erase"), 0, "once is enough");
+            assert_holds(store, &exchanges, &left).await;
+        }
+    }
+    let none = Filter::Test { field: Field::Row(&FIELDS[1]), op: Op::Prefix("nothing".to_owned()) };
+    assert_eq!(store.erase(&ours, &none).await.expect("erase"), 0);
+    let all = left.iter().filter(|it| it.project == theirs).count() as u64;
+    left.retain(|it| it.project != theirs);
+    assert_eq!(store.erase(&theirs, &Filter::Any).await.expect("erase"), all);
+    assert_holds(store, &exchanges, &left).await;
+    // What went may come again, later.
+    let missing: Vec<_> = exchanges.iter().filter(|it| !left.contains(it)).cloned().collect();
+    store.append(&missing, 100).await.expect("append");
+    assert_holds(store, &exchanges, &exchanges).await;
+}
+
+/// Panics unless the store holds exactly `left` of `all`, however it is asked.
+async fn assert_holds(store: &dyn Store, all: &[Arc<Exchange>], left: &[Arc<Exchange>]) {
+    for exchange in all {
+        let found = store.get(&exchange.project, exchange.id).await.expect("get");
+        assert_eq!(found.as_ref(), left.contains(exchange).then_some(exchange.as_ref()));
+    }
+    for project in [ProjectId::default(), ProjectId::from("other")] {
+        let mut expected: Vec<&Exchange> =
+            left.iter().map(Arc::as_ref).filter(|it| it.project == project).collect();
+        expected.sort_by_key(|exchange| (exchange.started_at, exchange.id));
+        let listing = Listing { project, ..everything(Order::OldestFirst, 30) };
+        let (listed, totals) = all_pages(store, &listing).await;
+        assert!(listed.iter().eq(expected.iter().copied()), "{} listed", listed.len());
+        assert!(totals.iter().all(|total| *total == Total::Exactly(expected.len() as u64)), "{totals:?}");
+    }
+    let status = store.status().await.expect("status");
+    assert_eq!(status.exchanges, left.len() as u64);
+    assert_eq!(status.oldest, left.iter().map(|exchange| exchange.started_at).min());
+    assert_eq!(status.newest, left.iter().map(|exchange| exchange.started_at).max());
 }

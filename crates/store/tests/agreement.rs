@@ -164,3 +164,36 @@ async fn a_total_that_would_take_many_reads_is_estimated() {
     let Total::About(estimate) = page.total else { panic!("{:?} without reading thousands", page.total) };
     assert!(estimate.abs_diff(expected) <= expected / 10, "{estimate} for {expected}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_erasures() {
+    for (seed, partition_bytes) in [(51, 1), (52, 2 << 30)] {
+        let directory = tempfile::tempdir().unwrap();
+        let sized = || EmbeddedSettings { partition_bytes, ..settings(directory.path()) };
+        let (memory, embedded) = (MemoryStore::new(), EmbeddedStore::open(sized()).unwrap());
+        let exchanges = odd_exchanges(seed, 400);
+        let mut random = Random::seeded(seed);
+        let mut erased = 0;
+        for (index, part) in exchanges.chunks(80).enumerate() {
+            let position = index as u64 + 1;
+            memory.append(part, position).await.unwrap();
+            embedded.append(part, position).await.unwrap();
+            if random.one_in(2) {
+                embedded.flush().await.unwrap();
+            }
+            let narrow = [odd_filter(&mut random, &exchanges, 2), odd_filter(&mut random, &exchanges, 0)];
+            let filter = Filter::And(narrow.into());
+            let expected = memory.erase(&ProjectId::default(), &filter).await.unwrap();
+            let found = embedded.erase(&ProjectId::default(), &filter).await.unwrap();
+            assert_eq!(found, expected, "seed {seed}, part {index}: {filter:?}");
+            erased += found;
+            agree(&memory, &embedded, &exchanges, seed * 100 + index as u64, 15).await;
+        }
+        assert!(erased > 20, "{erased} were erased");
+        drop(embedded);
+        let embedded = EmbeddedStore::open(sized()).unwrap();
+        agree(&memory, &embedded, &exchanges, seed * 1_000, 30).await;
+        let (kept, counted) = (memory.status().await.unwrap(), embedded.status().await.unwrap());
+        assert_eq!(counted.exchanges, kept.exchanges);
+    }
+}

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_kit::{ManualClock, Timestamp};
-use weir_model::{Exchange, ProjectId};
-use weir_query::Order;
+use weir_model::{Exchange, Field, FieldValue, ProjectId};
+use weir_query::{Filter, Op, Order};
 use weir_store::testing::{all_pages, everything, odd_exchanges};
 use weir_store::{EmbeddedSettings, EmbeddedStore, Store, StoreError};
 
@@ -129,6 +129,81 @@ async fn replay_from_an_earlier_position_doubles_nothing() {
     assert_eq!(store.durable_position(), 200);
     append_from(&store, &exchanges, 0).await;
     assert_holds_once(&store, &exchanges).await;
+}
+
+/// Erased exchanges stay erased whatever happens next: a copy of the files made right after the answer stands for a crash,
+/// and what is replayed into it begins at its position.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_brings_nothing_back_that_was_erased() {
+    let directory = tempfile::tempdir().unwrap();
+    let exchanges = odd_exchanges(37, 600);
+    let split = EmbeddedSettings {
+        partition_bytes: 200_000,
+        // Commits come only when somebody asks for one.
+        commit_interval: Duration::from_secs(3_600),
+        ..settings(directory.path())
+    };
+    let store = EmbeddedStore::open(split).unwrap();
+    let filter =
+        Filter::Test { field: Field::named("status").unwrap(), op: Op::In(vec![FieldValue::Integer(404)]) };
+    let ours = ProjectId::default();
+    let mut left: Vec<Arc<Exchange>> = Vec::new();
+    for round in 0..6 {
+        let arrived = &exchanges[round * 100..(round + 1) * 100];
+        for (index, batch) in arrived.chunks(BATCH).enumerate() {
+            store.append(batch, (round * 100 + (index + 1) * BATCH) as u64).await.unwrap();
+        }
+        left.extend_from_slice(arrived);
+        let before = left.len();
+        left.retain(|it| it.project != ours || !weir_query::evaluate::matches(&filter, it));
+        assert_eq!(store.erase(&ours, &filter).await.unwrap(), (before - left.len()) as u64);
+        assert!(before > left.len(), "nothing to erase in round {round}");
+
+        let place = tempfile::tempdir().unwrap();
+        copy(directory.path(), place.path()).unwrap();
+        let copied = EmbeddedStore::open(settings(place.path())).unwrap();
+        let position = copied.durable_position();
+        assert_eq!(position, (round as u64 + 1) * 100, "what came before the erasure is durable");
+        append_from(&copied, &exchanges[..(round + 1) * 100], position).await;
+        assert_holds_once(&copied, &left).await;
+    }
+    assert_holds_once(&store, &left).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_partition_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let split = EmbeddedSettings { partition_bytes: 1, ..settings(directory.path()) };
+    let store = EmbeddedStore::open(split).unwrap();
+    let exchanges = odd_exchanges(38, 60);
+    for (index, batch) in exchanges.chunks(BATCH).enumerate() {
+        store.append(batch, ((index + 1) * BATCH) as u64).await.unwrap();
+        store.flush().await.unwrap();
+    }
+    let partitions = || fs::read_dir(directory.path().join("partitions")).unwrap().count();
+    assert!(partitions() >= 5, "{}", partitions());
+    for project in [ProjectId::default(), ProjectId::from("other")] {
+        store.erase(&project, &Filter::Any).await.unwrap();
+    }
+    assert_eq!(store.status().await.unwrap().exchanges, 0);
+    assert!(partitions() <= 2, "{}", partitions());
+    drop(store);
+    let store = EmbeddedStore::open(settings(directory.path())).unwrap();
+    assert_eq!((store.durable_position(), store.status().await.unwrap().exchanges), (60, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_that_would_read_too_much_removes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store =
+        EmbeddedStore::open(EmbeddedSettings { source_reads: 10, ..settings(directory.path()) }).unwrap();
+    let exchanges = odd_exchanges(39, 100);
+    store.append(&exchanges, 100).await.unwrap();
+    store.flush().await.unwrap();
+    let phrase = Filter::Words(vec!["card".to_owned(), "declined".to_owned()]);
+    let error = store.erase(&ProjectId::default(), &phrase).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge(_)), "{error}");
+    assert_eq!(store.status().await.unwrap().exchanges, 100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

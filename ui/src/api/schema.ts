@@ -32,7 +32,11 @@ export interface paths {
         get: operations["listExchanges"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Removes the exchanges that match from the store, for ever. When it answers they are gone, also after a crash. What was
+         *     sent to others is not reached.
+         */
+        delete: operations["eraseExchanges"];
         options?: never;
         head?: never;
         patch?: never;
@@ -359,6 +363,14 @@ export interface components {
              * @description Any other status.
              */
             other: number;
+        };
+        /** @description How many exchanges were erased. */
+        Erased: {
+            /**
+             * Format: int64
+             * @description This many.
+             */
+            erased: number;
         };
         /** @description Everything known about an exchange. */
         ExchangeDetail: {
@@ -981,6 +993,53 @@ export interface operations {
             };
             /** @description all mistakes */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    eraseExchanges: {
+        parameters: {
+            query: {
+                /** @description query text; without one nothing is erased */
+                q: string;
+                /** @description first instant: RFC 3339, a date, epoch milliseconds, now-6h, now/d */
+                from?: string;
+                /** @description instant after the last, written as `from` */
+                to?: string;
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description they are gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erased"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too many stored exchanges would have to be read to see which match; nothing was erased */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

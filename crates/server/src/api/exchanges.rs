@@ -5,9 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use weir_model::{Exchange, ExchangeId, ProjectId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use weir_model::field::FIELDS;
+use weir_model::{Exchange, ExchangeId, Field, FieldValue, ProjectId};
 use weir_query::json::{DEFAULT_PAGE, MAX_PAGE};
-use weir_query::{Listing, Order};
+use weir_query::{Filter, Listing, Op, Order, TimeRange};
 
 use super::{App, has_already, json, tag};
 use crate::error::Problem;
@@ -52,6 +55,55 @@ pub(crate) async fn list(
     parameters.done()?;
     let page = app.ask(app.store.list(&listing)).await?;
     Ok(json(&ExchangeList::new(&page)))
+}
+
+/// How many exchanges were erased.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Erased {
+    /// This many.
+    erased: u64,
+}
+
+/// Removes the exchanges that match from the store, for ever. When it answers they are gone, also after a crash. What was
+/// sent to others is not reached.
+#[utoipa::path(
+    delete, path = "/api/v1/exchanges", operation_id = "eraseExchanges", tag = "exchanges",
+    params(
+        ("q" = String, Query, description = "query text; without one nothing is erased"),
+        ("from" = Option<String>, Query, description = "first instant: RFC 3339, a date, epoch milliseconds, now-6h, now/d"),
+        ("to" = Option<String>, Query, description = "instant after the last, written as `from`"),
+        ("project" = Option<String>, Query, description = "whose traffic; `default` when not given"),
+    ),
+    responses(
+        (status = 200, body = Erased, description = "they are gone"),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "all mistakes"),
+        (status = 422, body = Problem, content_type = "application/problem+json",
+            description = "too many stored exchanges would have to be read to see which match; nothing was erased"),
+    )
+)]
+pub(crate) async fn erase(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let mut parameters = Parameters::read(query.as_deref(), &["q", "from", "to", "project"]);
+    let now = app.now();
+    let project = parameters.project();
+    let mut filter = parameters.filter(now);
+    let range = parameters.range(now);
+    if filter == Filter::Any {
+        parameters.wrong("q", "expected a question: without one everything would be erased");
+    }
+    parameters.done()?;
+    if range != TimeRange::ALL {
+        filter = Filter::And(vec![filter, begun_within(range)]);
+    }
+    Ok(json(&Erased { erased: app.erase(&project, &filter).await? }))
+}
+
+fn begun_within(range: TimeRange) -> Filter {
+    let (from, to) = (FieldValue::Time(range.from), FieldValue::Time(range.to));
+    let op = Op::Range { from: Some((from, true)), to: Some((to, false)) };
+    Filter::Test { field: Field::Row(&FIELDS[0]), op }
 }
 
 /// One exchange, whole; body bytes only when asked for.

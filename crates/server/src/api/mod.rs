@@ -22,12 +22,19 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use weir_kit::{Clock, Timestamp};
+use weir_model::ProjectId;
 use weir_pipeline::{ImporterKind, RendererKind};
+use weir_query::Filter;
 use weir_store::{Store, StoreError};
 
 use crate::error::Problem;
 use crate::metrics::Requests;
 use crate::parts::{Addresses, Figures, Pipeline, ReadyCheck, Settings};
+
+/// The name of the store among the targets.
+const STORE: &str = "store";
+/// How long an erasure waits for exchanges that are on their way to the store.
+const SETTLING_TIME: Duration = Duration::from_secs(5);
 
 /// What every endpoint may use.
 pub(crate) struct App {
@@ -58,6 +65,28 @@ impl App {
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Problem> {
         within(self.settings.question_timeout, question).await
+    }
+
+    /// Removes exchanges from the store. It takes as long as it takes: what has begun to go is not called back.
+    pub(crate) async fn erase(&self, project: &ProjectId, filter: &Filter) -> Result<u64, Problem> {
+        self.settle().await;
+        let erased = self.store.erase(project, filter).await?;
+        tracing::info!(erased, project = project.as_str(), "exchanges were erased on request");
+        Ok(erased)
+    }
+
+    /// Waits until the store has what the journal held for it when this was asked, but not for ever.
+    async fn settle(&self) {
+        let account = || {
+            let targets = self.pipeline.ledger().targets;
+            let store = targets.into_iter().find(|target| target.name == STORE && !target.removed)?;
+            Some((store.offered, store.delivered + store.dropped.values().sum::<u64>()))
+        };
+        let Some((offered, _)) = account() else { return };
+        let deadline = Instant::now() + SETTLING_TIME;
+        while account().is_some_and(|(_, settled)| settled < offered) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Reads the JSON body of a question.

@@ -59,9 +59,9 @@ impl Desk for FrontDesk<'_> {
         self.0.ask(self.0.store.get(project, id)).await.map_err(trouble)
     }
 
-    async fn erase(&self, _project: &ProjectId, text: &str) -> Result<u64, DeskError> {
-        self.filter(text)?;
-        Err(DeskError::Failed("the store cannot remove single exchanges".to_owned()))
+    async fn erase(&self, project: &ProjectId, text: &str) -> Result<u64, DeskError> {
+        let filter = self.filter(text)?;
+        self.0.erase(project, &filter).await.map_err(trouble)
     }
 
     async fn upsert(

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | rows of the field table | columns; keywords indexed too | tests, groups, measures |
 //! | words of all searchable text | terms without positions | words exactly, phrases as candidates |
-//! | facts: JSON members and header names | terms | tests of body members, existence of headers |
+//! | facts: JSON members, attributes and header names | terms | tests of body members and attributes, existence of headers |
 //! | the exchange itself | stored, compressed | everything else |
 //!
 //! Long words and long member values are kept as 16 bits of hash: few terms instead of one for every random id. What
@@ -17,8 +17,8 @@ use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager};
-use weir_model::field::FIELDS;
-use weir_model::{Exchange, FieldRow, FieldType, FieldValue, Headers};
+use weir_model::field::{FIELDS, attribute_value};
+use weir_model::{Attributes, Exchange, FieldRow, FieldType, FieldValue, Headers};
 use weir_query::body::{MemberPath, each_member};
 use weir_query::evaluate::{Subject, cut, failed};
 use weir_query::text::each_word;
@@ -245,6 +245,7 @@ fn facts(subject: &Subject<'_>) -> String {
     if let Some(response) = &subject.exchange().response {
         push_header_facts(&response.headers, Side::Response, &mut out);
     }
+    push_attribute_facts(&subject.exchange().attributes, &mut out);
     let bodies = [(Side::Request, subject.request_body()), (Side::Response, subject.response_body())];
     for (side, body) in bodies.into_iter().filter_map(|(side, body)| Some((side, body?))) {
         let mut count = 0;
@@ -264,6 +265,34 @@ fn facts(subject: &Subject<'_>) -> String {
         });
     }
     out
+}
+
+/// Says that the attributes of an exchange are among its facts. Earlier releases did not write them.
+pub(super) const ATTRIBUTES_LISTED: &str = "A";
+
+/// No attributes are listed unless all are that can be asked for.
+fn push_attribute_facts(attributes: &Attributes, out: &mut String) {
+    if attributes.len() > MAX_FACTS {
+        return;
+    }
+    for (name, value) in attributes.iter() {
+        if let (Some(path), Some(value)) = (attribute_path(name), attribute_value(value)) {
+            out.push_str(&path);
+            push_fact_value(&value, out);
+            out.push(FACT_END);
+        }
+    }
+    out.push_str(ATTRIBUTES_LISTED);
+    out.push(FACT_END);
+}
+
+/// What the fact of an attribute begins with; `None` when attributes of such a name are not indexed.
+pub(super) fn attribute_path(name: &str) -> Option<String> {
+    (name.len() <= MAX_PATH_BYTES && is_plain(name)).then(|| {
+        let mut out = String::from(ATTRIBUTES_LISTED);
+        push_name(name, &mut out);
+        out
+    })
 }
 
 fn push_header_facts(headers: &Headers, side: Side, out: &mut String) {

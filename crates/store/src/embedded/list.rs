@@ -141,7 +141,7 @@ impl<'s> Lister<'s> {
             // Segments are sorted by this bound, so that none of the rest can add to the page either.
             if !self.best.could_take_start(bound) && began.elapsed() > self.settings.count_time {
                 let rest: f64 =
-                    segments[index..].iter().map(|segment| f64::from(segment.reader.max_doc())).sum();
+                    segments[index..].iter().map(|segment| f64::from(segment.reader.num_docs())).sum();
                 self.counted += rest * self.estimate() / f64::max(seen, 1.0);
                 self.exact = false;
                 return Ok(());
@@ -150,7 +150,7 @@ impl<'s> Lister<'s> {
             let selection = select(segment, project, *range, filter).map_err(trouble)?;
             self.sure(segment, &selection)?;
             self.doubtful(segment, &selection)?;
-            seen += f64::from(segment.reader.max_doc());
+            seen += f64::from(segment.reader.num_docs());
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`EmbeddedSettings`], `layout` (what is indexed), `source` (the stored form), `partition` (one
 //! index), `catalogue` (their list), `tail` (what is not committed yet), `writer` (the thread that indexes), `select`
-//! (a filter on a segment), `list` and `aggregate` (the questions).
+//! (a filter on a segment), `list` and `aggregate` (the questions), `erase`.
 //!
 //! An exchange is in the tail or in a commit, never in both: the writer moves it under one lock, and a question takes
 //! both at once. What the index cannot answer exactly is asked of the stored exchange, with the code that the memory
@@ -12,6 +12,7 @@ mod aggregate;
 mod bits;
 mod catalogue;
 mod columns;
+mod erase;
 mod layout;
 mod list;
 mod partition;
@@ -29,8 +30,9 @@ use async_trait::async_trait;
 use weir_kit::{Clock, SystemClock, Timestamp};
 use weir_model::{Exchange, ExchangeId, ProjectId};
 use weir_query::table::Table;
-use weir_query::{Aggregation, Listing};
+use weir_query::{Aggregation, Filter, Listing};
 
+use self::erase::{Doomed, Plan};
 use self::partition::trouble;
 use self::question::Pool;
 use self::tail::Batch;
@@ -205,6 +207,30 @@ impl Store for EmbeddedStore {
         let last =
             blocking(move || shared.remove_sealed(|_, bytes_with_it| bytes_with_it > max_bytes)).await?;
         Ok(removed + last)
+    }
+
+    async fn erase(&self, project: &ProjectId, filter: &Filter) -> Result<u64, StoreError> {
+        let doomed = Doomed { project: project.clone(), filter: filter.clone() };
+        let Plan { any, spared } = {
+            let (shared, doomed) = (self.shared.clone(), doomed.clone());
+            let look =
+                move |cancelled: &_| erase::plan(&shared.snapshot(), &shared.settings, &doomed, cancelled);
+            self.pool.run(look).await?
+        };
+        if !any {
+            return Ok(0);
+        }
+        let erasure = self.shared.request_erasure(doomed, spared);
+        loop {
+            let progress = self.shared.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if let Some(outcome) = erasure.outcome() {
+                return outcome;
+            }
+            self.shared.fail_if_stuck()?;
+            progress.await;
+        }
     }
 
     async fn status(&self) -> Result<StoreStatus, StoreError> {

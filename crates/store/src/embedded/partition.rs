@@ -14,6 +14,7 @@ use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Segm
 use weir_kit::Timestamp;
 use weir_model::{Exchange, ExchangeId};
 
+use super::bits::Bits;
 use super::catalogue::Sealed;
 use super::layout::{self, Layout, id_halves};
 use super::select::with_id_low;
@@ -59,11 +60,13 @@ pub(super) struct Segment {
     pub(super) id_low: Column<u64>,
     /// The first and the last start.
     pub(super) starts: (Timestamp, Timestamp),
+    /// The documents that were not erased; `None` when none was.
+    pub(super) left: Option<Bits>,
 }
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Segment({} exchanges)", self.reader.max_doc())
+        write!(f, "Segment({} exchanges)", self.reader.num_docs())
     }
 }
 
@@ -164,7 +167,7 @@ impl View {
             }
         };
         let layout = Layout::of(searcher.schema()).ok_or_else(|| trouble("the index lacks a field"))?;
-        let segments = searcher.segment_readers().iter().filter(|reader| reader.max_doc() > 0);
+        let segments = searcher.segment_readers().iter().filter(|reader| reader.num_docs() > 0);
         let segments =
             segments.map(|reader| Segment::of(reader, &layout)).collect::<Result<_, _>>().map_err(trouble)?;
         Ok(Self { segments, position })
@@ -193,7 +196,7 @@ impl View {
     /// How many exchanges there are, and their first and last start.
     pub(super) fn status(&self) -> StoreStatus {
         StoreStatus {
-            exchanges: self.segments.iter().map(|segment| u64::from(segment.reader.max_doc())).sum(),
+            exchanges: self.segments.iter().map(|segment| u64::from(segment.reader.num_docs())).sum(),
             oldest: self.segments.iter().map(|segment| segment.starts.0).min(),
             newest: self.segments.iter().map(|segment| segment.starts.1).max(),
             ..StoreStatus::default()
@@ -209,16 +212,29 @@ impl View {
 }
 
 impl Segment {
-    fn of(reader: &SegmentReader, layout: &Layout) -> tantivy::Result<Self> {
+    pub(super) fn of(reader: &SegmentReader, layout: &Layout) -> tantivy::Result<Self> {
         let columns = reader.fast_fields();
         let started_at = columns.i64("start_time")?;
+        let left = reader.alive_bitset().filter(|_| reader.has_deletes()).map(|alive| {
+            let mut left = Bits::none(reader.max_doc());
+            alive.iter_alive().for_each(|doc| left.insert(doc));
+            left
+        });
+        let range = |starts: &mut dyn Iterator<Item = i64>| {
+            starts.fold(None, |range: Option<(i64, i64)>, start| {
+                let (first, last) = range.unwrap_or((start, start));
+                Some((first.min(start), last.max(start)))
+            })
+        };
+        let (first, last) = left
+            .as_ref()
+            .and_then(|left| range(&mut left.iter().filter_map(|doc| started_at.first(doc))))
+            .unwrap_or((started_at.min_value(), started_at.max_value()));
         Ok(Self {
             reader: reader.clone(),
             layout: layout.clone(),
-            starts: (
-                Timestamp::from_micros(started_at.min_value()),
-                Timestamp::from_micros(started_at.max_value()),
-            ),
+            starts: (Timestamp::from_micros(first), Timestamp::from_micros(last)),
+            left,
             started_at,
             id_high: columns.u64(layout::ID_HIGH)?,
             id_low: columns.u64(layout::ID_LOW)?,
@@ -231,7 +247,8 @@ impl Segment {
             return Ok(None);
         }
         let found = with_id_low(self, low).map_err(trouble)?;
-        Ok(found.into_iter().find(|doc| self.id_high.first(*doc) == Some(high)))
+        let is_left = |doc: u32| self.left.as_ref().is_none_or(|left| left.contains(doc));
+        Ok(found.into_iter().find(|doc| self.id_high.first(*doc) == Some(high) && is_left(*doc)))
     }
 
     /// Reads stored exchanges; keeps a few blocks uncompressed.

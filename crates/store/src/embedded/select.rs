@@ -28,6 +28,9 @@ pub(super) fn select(
     let selector = Selector { segment, reader: &segment.reader, layout: &segment.layout };
     let mut selection =
         Selection::exact(selector.of_term(selector.layout.project, project.as_str().as_bytes())?);
+    if let Some(left) = &segment.left {
+        selection.intersect(&Selection::exact(left.clone()));
+    }
     selection.intersect(&selector.of_range(range));
     if !selection.sure.is_empty() {
         selection.intersect(&selector.of_filter(filter)?);
@@ -152,7 +155,7 @@ impl Selector<'_> {
             Field::QueryParameter(_) => self.of_text(op),
             Field::RequestBody(names) => self.of_member(Side::Request, names, op),
             Field::ResponseBody(names) => self.of_member(Side::Response, names, op),
-            Field::Attribute(_) => Ok(self.unknown()),
+            Field::Attribute(name) => self.of_attribute(name, op),
         }
     }
 
@@ -194,22 +197,37 @@ impl Selector<'_> {
 
     fn of_member(&self, side: Side, names: &[String], op: &Op) -> Result<Selection> {
         let Some(path) = layout::fact_path(side, names) else { return Ok(self.unknown()) };
-        let mut found = match op {
-            Op::In(operands) => self.of_equal_facts(&path, operands)?,
-            Op::Prefix(prefix) => {
-                let mut found = self.nothing();
-                for beginning in layout::fact_prefixes(prefix) {
-                    found.unite(&self.of_facts_in(&path, &beginning, op)?);
-                }
-                found
-            }
-            _ => self.of_facts_in(&path, "", op)?,
-        };
+        let mut found = self.of_facts(&path, op)?;
         let overflown = self.of_term(self.layout.facts, layout::overflow_fact(side).as_bytes())?;
         if !overflown.is_empty() {
             found.unite(&Selection::only_possible(overflown));
         }
         Ok(found)
+    }
+
+    fn of_attribute(&self, name: &str, op: &Op) -> Result<Selection> {
+        let Some(path) = layout::attribute_path(name) else { return Ok(self.unknown()) };
+        let mut found = self.of_facts(&path, op)?;
+        let unlisted = self.of_term(self.layout.facts, layout::ATTRIBUTES_LISTED.as_bytes())?.inverted();
+        if !unlisted.is_empty() {
+            found.unite(&Selection::only_possible(unlisted));
+        }
+        Ok(found)
+    }
+
+    /// Facts of a path with a value for which the comparison holds.
+    fn of_facts(&self, path: &str, op: &Op) -> Result<Selection> {
+        match op {
+            Op::In(operands) => self.of_equal_facts(path, operands),
+            Op::Prefix(prefix) => {
+                let mut found = self.nothing();
+                for beginning in layout::fact_prefixes(prefix) {
+                    found.unite(&self.of_facts_in(path, &beginning, op)?);
+                }
+                Ok(found)
+            }
+            _ => self.of_facts_in(path, "", op),
+        }
     }
 
     fn of_equal_facts(&self, path: &str, operands: &[FieldValue<'static>]) -> Result<Selection> {

@@ -1,6 +1,8 @@
 //! The thread that indexes, and the state it shares with the store.
 
-use std::collections::HashSet;
+mod erasing;
+
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,8 +15,10 @@ use tracing::{error, info};
 use weir_kit::Timestamp;
 use weir_model::ExchangeId;
 
+use self::erasing::erase;
 use super::EmbeddedSettings;
 use super::catalogue::{Catalogue, Sealed};
+use super::erase::{Doomed, Erasure};
 use super::layout::Layout;
 use super::partition::{self, Partition, View, trouble};
 use super::question::{Snapshot, may_have};
@@ -50,6 +54,8 @@ pub(super) struct State {
     /// Partitions sealed since the start, and how many of these were asked for.
     seals: u64,
     seals_wanted: u64,
+    /// Erasures that were asked for, in order.
+    erasures: VecDeque<Arc<Erasure>>,
     /// Why the writer cannot go on at present.
     failure: Option<String>,
     stop: bool,
@@ -134,6 +140,22 @@ impl Shared {
         }
         state.fail_if_stuck()?;
         Ok(false)
+    }
+
+    /// Asks to erase; a commit of what was appended so far comes before.
+    pub(super) fn request_erasure(&self, doomed: Doomed, spared: HashSet<String>) -> Arc<Erasure> {
+        let mut state = self.lock();
+        let wanted = state.tail.appended;
+        state.commit_wanted = state.commit_wanted.max(wanted);
+        let erasure = Erasure::new(doomed, spared, wanted);
+        state.erasures.push_back(erasure.clone());
+        drop(state);
+        self.wake.notify_all();
+        erasure
+    }
+
+    pub(super) fn fail_if_stuck(&self) -> Result<(), StoreError> {
+        self.lock().fail_if_stuck()
     }
 
     /// The store at this instant.
@@ -257,6 +279,7 @@ pub(super) fn start(settings: EmbeddedSettings) -> Result<(Arc<Shared>, Writer),
         commit_wanted: 0,
         seals: 0,
         seals_wanted: 0,
+        erasures: VecDeque::new(),
         failure: None,
         stop: false,
     };
@@ -367,6 +390,7 @@ impl Open {
 enum Step {
     Index(Batch),
     Commit(Position),
+    Erase(Arc<Erasure>),
     Seal,
     Stop,
 }
@@ -458,6 +482,12 @@ fn work(shared: &Shared, mut open: Open) -> Result<Option<Open>, StoreError> {
             drop(state);
             shared.progress.notify_waiters();
         }
+        Step::Erase(erasure) => {
+            let outcome = erase(shared, &mut open, &erasure);
+            erasure.end(outcome.as_ref().map(|count| *count).map_err(ToString::to_string));
+            shared.progress.notify_waiters();
+            outcome?;
+        }
         Step::Seal => {
             open = seal(shared, open)?;
             shared.progress.notify_waiters();
@@ -483,6 +513,13 @@ fn next_step(shared: &Shared, open: &Open) -> Step {
             return Step::Commit(position);
         }
         let is_clean = open.since.is_none();
+        let committed = state.tail.committed;
+        if is_clean
+            && state.erasures.front().is_some_and(|erasure| erasure.after <= committed)
+            && let Some(erasure) = state.erasures.pop_front()
+        {
+            return Step::Erase(erasure);
+        }
         if is_clean && (is_full(&state, settings, open) || state.seals_wanted > state.seals) {
             return Step::Seal;
         }
