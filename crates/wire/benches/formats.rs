@@ -13,7 +13,7 @@ use weir_kit::Timestamp;
 use weir_model::{Body, Exchange, ExchangeId, Headers, Request, Response, Timings};
 use weir_pipeline::{Imported, ImporterKind};
 use weir_wire::galileo::{decode, encode};
-use weir_wire::{access_log, har, moesif, weir};
+use weir_wire::{access_log, har, moesif, runscope, weir};
 
 const EVENTS: usize = 1_000;
 
@@ -169,6 +169,30 @@ fn with_json_bodies(mut exchange: Exchange) -> Exchange {
     exchange
 }
 
+fn messages(body_bytes: usize) {
+    let batch: Vec<Arc<Exchange>> =
+        (0..EVENTS).map(|number| Arc::new(exchange(number, body_bytes))).collect();
+    let profile = runscope::encode::Profile { log_body: body_bytes > 0, strict: false };
+    let plan = || runscope::encode::plan(&batch, &profile, EVENTS);
+    let call = plan().calls.remove(0);
+    let (body, events) = (call.body, call.exchanges.len());
+    measure("runscope_encode", body_bytes, events, body.len(), || {
+        black_box(plan());
+    });
+    let context = runscope::decode::Context {
+        bucket: "b1",
+        token: "token",
+        received_at: Timestamp::from_seconds(1_767_225_600),
+        seed: b"",
+    };
+    measure("runscope_decode", body_bytes, events, body.len(), || {
+        black_box(runscope::decode::call(&body, &context).expect("what was written is read"));
+    });
+    measure("runscope_floor_serde_json_skip", body_bytes, events, body.len(), || {
+        black_box(serde_json::from_slice::<IgnoredAny>(&body).expect("what was written is JSON"));
+    });
+}
+
 fn file(kind: &ImporterKind, renderer: &weir_pipeline::RendererKind, body_bytes: usize) {
     let exchanges: Vec<Exchange> = (0..EVENTS).map(|number| exchange(number, body_bytes)).collect();
     let render = || {
@@ -191,6 +215,7 @@ fn main() {
     for body_bytes in [0, 2_048] {
         alf(body_bytes);
         moesif(body_bytes);
+        messages(body_bytes);
         file(&har::IMPORTER, &har::RENDERER, body_bytes);
         file(&weir::IMPORTER, &weir::RENDERER, body_bytes);
     }

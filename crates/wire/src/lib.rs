@@ -1,7 +1,7 @@
 //! The protocols of others, one folder each, and the lists of what there is.
 //!
 //! In reading order: [`registry`] (the lists), [`parts`] (what HAR and its relatives share), then a folder per protocol:
-//! [`har`], [`galileo`], [`moesif`], [`access_log`], [`tyk`] and [`weir`], our own lossless form.
+//! [`har`], [`galileo`], [`moesif`], [`runscope`], [`access_log`], [`tyk`] and [`weir`], our own lossless form.
 //!
 //! Every decoder here is total: foreign bytes never panic, never fail a whole call for one bad entry, and never take
 //! more memory than a named limit allows. Nothing outside this crate knows a foreign name.
@@ -18,6 +18,7 @@ pub mod moesif;
 pub mod parts;
 pub mod prometheus;
 pub mod registry;
+pub mod runscope;
 pub mod splunk;
 pub mod sql;
 pub mod statsd;

@@ -6,8 +6,8 @@ use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
 use crate::{
-    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, moesif, prometheus, splunk, sql,
-    statsd, stdout, syslog, webhook, weir,
+    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, moesif, prometheus, runscope,
+    splunk, sql, statsd, stdout, syslog, webhook, weir,
 };
 
 /// Everything exchanges can be sent to, sorted by name.
@@ -23,6 +23,7 @@ pub static EXPORTERS: &[ExporterKind] = &[
     galileo::first::EXPORTER,
     moesif::EXPORTER,
     prometheus::EXPORTER,
+    runscope::EXPORTER,
     splunk::EXPORTER,
     sql::EXPORTER,
     sql::AGGREGATE,
@@ -32,7 +33,7 @@ pub static EXPORTERS: &[ExporterKind] = &[
 ];
 
 /// Everything that accepts the reports of others, sorted by name.
-pub static RECEIVERS: &[Kind<dyn Receiver>] = &[galileo::RECEIVER];
+pub static RECEIVERS: &[Kind<dyn Receiver>] = &[galileo::RECEIVER, runscope::RECEIVER];
 
 /// Every file format that can be read, sorted by name.
 pub static IMPORTERS: &[ImporterKind] = &[

@@ -178,6 +178,20 @@ async fn syslog_exporter() {
     check_local_exporter(&|| build(kind, json!({"network_addr": address}))).await;
 }
 
+#[tokio::test]
+async fn runscope_exporter() {
+    let kind = exporter("runscope").unwrap();
+    for (batch_size, strict) in [(1, false), (7, false), (1, true)] {
+        let build = |address: SocketAddr| {
+            let endpoint = format!("http://{address}");
+            let settings = json!({"api_endpoint": endpoint, "bucket_key": "b1", "access_token": "t1", "log_body": true,
+                "batch_size": batch_size, "strict_kong": strict});
+            build(kind, settings)
+        };
+        check_exporter(ExporterCase { build: &build, accepts: Answer::with(200, "{}") }).await;
+    }
+}
+
 #[test]
 fn galileo_receiver() {
     let exchange = |number: i64| {
@@ -197,6 +211,22 @@ fn galileo_receiver() {
         parameters: &[],
         headers: &HeaderMap::new(),
         body: &calls.remove(0).body,
+        exchanges: 3,
+    });
+}
+
+#[test]
+fn runscope_receiver() {
+    let message = |number: u32| json!({"request": {"method": "GET", "url": format!("http://a.test/{number}")}, "response": {"status": 200}});
+    let body = json!([message(1), message(2), message(3)]).to_string();
+    let receiver = RECEIVERS.iter().find(|kind| kind.name == "runscope").unwrap();
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer t1".parse().unwrap())]);
+    check_receiver(&ReceiverCase {
+        receiver: &*(receiver.build)(json!({})).unwrap(),
+        mount: "/buckets/{bucket_key}/messages",
+        parameters: &[("bucket_key".to_owned(), "b1".to_owned())],
+        headers: &headers,
+        body: body.as_bytes(),
         exchanges: 3,
     });
 }

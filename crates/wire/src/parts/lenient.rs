@@ -216,7 +216,8 @@ pub struct Pair<'a> {
     pub value: Text<'a>,
 }
 
-/// The members of an object, unread and in order. A name that occurs twice is kept twice.
+/// The members of an object, unread and in order. A name that occurs twice is kept twice. Encoders that cannot tell an
+/// empty object from an empty list write `[]` for it; that and `null` are empty.
 #[derive(Debug, Clone, Default)]
 pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -231,6 +232,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
             fn visit_unit<E: Error>(self) -> Result<Members<'de>, E> {
                 Ok(Members::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Members<'de>, A::Error> {
+                match items.next_element::<IgnoredAny>()? {
+                    None => Ok(Members::default()),
+                    Some(_) => Err(A::Error::custom("an object, not a list")),
+                }
             }
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members<'de>, A::Error> {
                 let mut all = Vec::new();
@@ -333,6 +340,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Many<Number>>("null").unwrap().0, []);
         assert_eq!(serde_json::from_str::<Many<Number>>("[1]").unwrap().0, [Number(Some(1.0))]);
         assert!(serde_json::from_str::<Many<Number>>("{\"a\":1}").is_err());
+        assert_eq!(serde_json::from_str::<Members<'_>>("[]").unwrap().0.len(), 0);
+        assert!(serde_json::from_str::<Members<'_>>("[1]").is_err());
     }
 
     #[test]
