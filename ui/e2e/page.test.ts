@@ -248,8 +248,8 @@ describe("the same query drawn otherwise", () => {
     const page = await traffic("/traffic?from=now-1h");
     await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Chart" }).click();
     await page.getByRole("application", { name: /^Latency over time: p50 up to/ }).waitFor();
-    await page.getByLabel("by", { exact: true }).selectOption("status");
-    await page.getByLabel("Show", { exact: true }).selectOption({ label: "Calls" });
+    await page.getByRole("combobox", { name: "by", exact: true }).selectOption("status");
+    await page.getByRole("combobox", { name: "Show", exact: true }).selectOption({ label: "Calls" });
     await page.getByRole("application", { name: /^Calls over time: .*502 up to/ }).waitFor();
     expect(page.url()).toMatch(/tab=chart&measure=calls&by=status/);
     expect(await page.getByRole("navigation", { name: "Views" }).locator("[aria-current=page]").allInnerTexts()).toEqual(["Chart"]);
@@ -259,7 +259,7 @@ describe("the same query drawn otherwise", () => {
   test("as a list of the most, whose values filter in and out", async () => {
     const page = await traffic("/traffic?from=now-1h");
     await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Top" }).click();
-    await page.getByLabel("Top", { exact: true }).selectOption("status");
+    await page.getByRole("combobox", { name: "Top", exact: true }).selectOption("status");
     const list = page.getByRole("table", { name: "Top status" });
     await list.getByRole("button", { name: "502" }).click();
     await page.waitForURL(/q=status:502/);
