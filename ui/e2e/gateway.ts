@@ -121,6 +121,32 @@ export function gatewayTests(browser: () => Browser, upstream: () => string): vo
       await page.context().close();
     });
 
+    test("a plugin of forty settings has the same form: lists grow by Enter, a choice is a choice", async () => {
+      const page = await open(browser(), "/gateway/plugins/new");
+      await page.getByRole("searchbox", { name: "Find a plugin" }).fill("moesif");
+      await page.getByRole("link", { name: /^moesif/ }).click();
+      await page.getByLabel("application_id", { exact: true }).fill("app-1");
+      // Nothing of this is sent anywhere.
+      await page.getByLabel("enabled", { exact: true }).uncheck();
+      await page.locator("fieldset summary").click();
+      await page.locator("fieldset").getByText("deprecated").first().waitFor();
+      await page.getByRole("searchbox", { name: "Find a setting" }).fill("request_body_masks");
+      const masks = page.getByRole("group", { name: "request_body_masks" });
+      await masks.getByRole("button", { name: "Add" }).click();
+      await page.keyboard.type("password");
+      await page.keyboard.press("Enter");
+      await page.keyboard.type("card.number");
+      await page.keyboard.press("Enter");
+      await page.getByRole("searchbox", { name: "Find a setting" }).fill("mask_unparsed");
+      await page.getByLabel("mask_unparsed", { exact: true }).selectOption("drop");
+      await page.getByRole("button", { name: "Make this plugin" }).click();
+      await row(page, "moesif").waitFor();
+      const made = ((await admin("/plugins")).data as { name: string; enabled: boolean; config: Admin }[]).find((plugin) => plugin.name === "moesif")!;
+      expect(made.enabled).toBe(false);
+      expect(made.config).toMatchObject({ application_id: "app-1", request_body_masks: ["password", "card.number"], mask_unparsed: "drop" });
+      await page.context().close();
+    });
+
     test("a consumer with a key passes key-auth; the key is hidden until asked for", async () => {
       const page = await open(browser(), "/gateway/consumers/new");
       await page.getByLabel("username", { exact: true }).fill("ann");
