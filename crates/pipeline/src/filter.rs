@@ -1,11 +1,21 @@
 //! Which exchanges a target is fed.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use weir_model::{Exchange, ProjectId};
 
-use crate::record::{BadRecord, Owner, any_owner};
+use crate::record::{self, BadRecord, Owner, any_owner};
+
+/// A rule of a format's own for what a target is fed. Pure: the same exchange gets the same answer, always.
+pub trait Accepts: Debug + Send + Sync {
+    /// Whether the target is fed this exchange.
+    fn accepts(&self, exchange: &Exchange) -> bool;
+}
 
 /// Which exchanges a target is fed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum Filter {
     /// Every exchange.
     #[default]
@@ -14,6 +24,8 @@ pub enum Filter {
     Plugins(Vec<String>),
     /// Those of one project.
     Project(ProjectId),
+    /// Those that a rule accepts; dearer than the others, since every record is decoded for it.
+    Accepted(Arc<dyn Accepts>),
 }
 
 impl Filter {
@@ -28,11 +40,12 @@ impl Filter {
             Self::All => true,
             Self::Plugins(ids) => exchange.plugins.iter().any(|plugin| ids.contains(plugin)),
             Self::Project(project) => exchange.project == *project,
+            Self::Accepted(rule) => rule.accepts(exchange),
         }
     }
 
-    /// The same from a record, without decoding it.
-    pub(crate) fn matches_record(&self, record: &[u8]) -> Result<bool, BadRecord> {
+    /// The same from a record, without decoding it where that can be avoided.
+    pub(crate) fn matches_record(&self, record: &Bytes) -> Result<bool, BadRecord> {
         match self {
             Self::All => Ok(true),
             Self::Plugins(ids) => any_owner(record, |owner| match owner {
@@ -43,6 +56,7 @@ impl Filter {
                 record,
                 |owner| matches!(owner, Owner::Project(name) if name == project.as_str().as_bytes()),
             ),
+            Self::Accepted(rule) => record::decode(record.clone()).map(|exchange| rule.accepts(&exchange)),
         }
     }
 }
@@ -53,8 +67,16 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::record;
     use crate::testing::random_exchange;
+
+    #[derive(Debug)]
+    struct Posts;
+
+    impl Accepts for Posts {
+        fn accepts(&self, exchange: &Exchange) -> bool {
+            exchange.request.method == "POST"
+        }
+    }
 
     #[test]
     fn an_exchange_and_its_record_match_alike() {
@@ -64,8 +86,10 @@ mod tests {
             let exchange = random_exchange(&mut rng);
             let mut bytes = Vec::new();
             record::encode(&exchange, &mut bytes);
+            let bytes = Bytes::from(bytes);
             let mut filters = vec![Filter::All, Filter::plugin("nobody"), Filter::Project("default".into())];
             filters.push(Filter::Project(exchange.project.clone()));
+            filters.push(Filter::Accepted(Arc::new(Posts)));
             filters.extend(exchange.plugins.last().map(|id| Filter::plugin(id.as_str())));
             for filter in filters {
                 let matches = filter.matches(&exchange);

@@ -67,8 +67,18 @@ impl Intake {
     /// Takes exchanges whose sender waits for an answer: when this returns, those saved are synced in the journal. Waits
     /// briefly for room.
     pub async fn submit(&self, source: &str, exchanges: Vec<Exchange>) -> Result<Receipt, NoRoom> {
+        self.submit_within(source, exchanges, self.inner.patience).await
+    }
+
+    /// [`Intake::submit`] that waits this long for room: for a source that may hold its sender back as long as it takes.
+    pub async fn submit_within(
+        &self,
+        source: &str,
+        exchanges: Vec<Exchange>,
+        patience: Duration,
+    ) -> Result<Receipt, NoRoom> {
         let mut held = self.inner.hold(source, exchanges.len());
-        match self.submit_held(source, exchanges, &mut held).await {
+        match self.submit_held(source, exchanges, &mut held, patience).await {
             Ok(receipt) => Ok(receipt),
             Err(no_room) => {
                 held.drop_rest(drop_reason(&no_room));
@@ -98,8 +108,9 @@ impl Intake {
         source: &str,
         exchanges: Vec<Exchange>,
         held: &mut Held,
+        patience: Duration,
     ) -> Result<Receipt, NoRoom> {
-        self.wait_for_room(0).await?;
+        self.wait_for_room(0, patience).await?;
         let Prepared { mut frames, dropped } = if exchanges.len() <= MAX_INLINE {
             self.inner.prepare(source, exchanges, held)
         } else {
@@ -113,7 +124,7 @@ impl Intake {
             frame.receipt = Some(sender);
             receipts.push(receipt);
         }
-        self.wait_for_room(bytes).await?;
+        self.wait_for_room(bytes, patience).await?;
         self.inner.append(frames, held)?;
         for receipt in receipts {
             receipt
@@ -124,9 +135,9 @@ impl Intake {
         Ok(Receipt { saved, dropped })
     }
 
-    async fn wait_for_room(&self, bytes: usize) -> Result<(), NoRoom> {
+    async fn wait_for_room(&self, bytes: usize, patience: Duration) -> Result<(), NoRoom> {
         let room = self.inner.journal.wait_for_room(bytes);
-        tokio::time::timeout(self.inner.patience, room).await.unwrap_or(Err(NoRoom::Full))
+        tokio::time::timeout(patience, room).await.unwrap_or(Err(NoRoom::Full))
     }
 
     async fn prepare_aside(&self, source: &str, exchanges: Vec<Exchange>, held: &mut Held) -> Prepared {

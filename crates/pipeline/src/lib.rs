@@ -29,7 +29,7 @@ pub use exporter::{
     Batch, Built, CaptureWish, Delivered, ExportError, Exporter, ExporterKind, QueueSettings,
 };
 pub use file_format::{Imported, Importer, ImporterKind, Renderer, RendererKind};
-pub use filter::Filter;
+pub use filter::{Accepts, Filter};
 pub use governance::Governance;
 pub use intake::Intake;
 pub use journal::{JournalSettings, JournalStatus, OpenError};
