@@ -7,7 +7,7 @@ use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
 use crate::{
     access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, moesif, prometheus, runscope,
-    splunk, sql, statsd, stdout, syslog, webhook, weir,
+    splunk, sql, statsd, stdout, syslog, tyk, webhook, weir,
 };
 
 /// Everything exchanges can be sent to, sorted by name.
@@ -30,6 +30,7 @@ pub static EXPORTERS: &[ExporterKind] = &[
     statsd::EXPORTER,
     stdout::EXPORTER,
     syslog::EXPORTER,
+    tyk::EXPORTER,
 ];
 
 /// Everything that accepts the reports of others, sorted by name.

@@ -108,3 +108,17 @@ fn peers() -> impl Strategy<Value = Peer> {
     (address, option::of(any::<u16>()))
         .prop_map(|(address, port)| Peer { address: address.map(|address| address.to_canonical()), port })
 }
+
+/// An exchange for this path, answered with 200.
+pub(crate) fn one(path: &str) -> Exchange {
+    let start = Timestamp::from_seconds(1_795_175_820);
+    let request = Request {
+        method: "GET".to_owned(),
+        host: "a.test".to_owned(),
+        path: path.to_owned(),
+        ..Request::default()
+    };
+    let mut exchange = Exchange::new(ExchangeId::new(start), start, request);
+    exchange.response = Some(Response { status: 200, ..Response::default() });
+    exchange
+}

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use weir_kit::Timestamp;
+
 /// Text that may lie in the bytes that were read.
 pub type Text<'a> = Cow<'a, str>;
 
@@ -97,6 +99,12 @@ pub struct Time {
 impl Time {
     /// Go's zero time, 0001-01-01T00:00:00Z.
     pub const ZERO: Self = Self { seconds: -62_135_596_800, nanos: 0 };
+
+    /// The same instant.
+    pub fn of(instant: Timestamp) -> Self {
+        let nanos = instant.micros().rem_euclid(1_000_000) * 1_000;
+        Self { seconds: instant.seconds(), nanos: u32::try_from(nanos).unwrap_or(0) }
+    }
 }
 
 impl Default for Time {

@@ -9,10 +9,14 @@ use weir_kit::Timestamp;
 use weir_model::{Exchange, Headers, Protocol, Value};
 
 use crate::parts::content_length;
+use crate::tyk;
 use crate::tyk::record::{Geo, GraphQl, Latency, Record, Text, Time};
 
 /// The record of an exchange, with dumps of request and response if `detailed`.
 pub fn record(exchange: &Exchange, detailed: bool) -> Record<'_> {
+    if exchange.origin.source == tyk::SOURCE {
+        return as_it_was(exchange, detailed);
+    }
     let duration = exchange.duration().unwrap_or_default();
     let time_stamp = ended(exchange.started_at, duration);
     let at = time_stamp.civil();
@@ -57,6 +61,16 @@ pub fn record(exchange: &Exchange, detailed: bool) -> Record<'_> {
         },
         ..Record::default()
     }
+}
+
+/// What the pump took from Redis gives the record that it was.
+fn as_it_was(exchange: &Exchange, detailed: bool) -> Record<'_> {
+    let mut record = tyk::encode::record(exchange, &tyk::encode::Profile::default());
+    if !detailed {
+        record.raw_request = Text::default();
+        record.raw_response = Text::default();
+    }
+    record
 }
 
 fn attribute<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {

@@ -56,7 +56,7 @@ fn graphql() -> impl Strategy<Value = GraphQl<'static>> {
 }
 
 prop_compose! {
-    fn record()(
+    pub(super) fn record()(
         texts in vec(text(), 20),
         numbers in vec(any::<i64>(), 10),
         small in vec(any::<i32>(), 5),

@@ -1,2 +1,12 @@
+//! Vectors, hostile bytes, records to exchanges and back, and a real Redis.
+
 mod hostile;
+mod mapping;
+pub(super) mod server;
 mod vectors;
+mod writing;
+
+fn base64(text: &str) -> String {
+    use base64::Engine;
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text).unwrap()).unwrap()
+}

@@ -1,0 +1,226 @@
+//! From records to exchanges. Pure and total: whatever a record holds, there is an exchange for it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value as Json, json};
+use weir_kit::Timestamp;
+use weir_model::{Body, Exchange, ExchangeId, Origin, Request, Response, Timings, Value};
+
+use super::dump;
+use super::record::{GraphQl, Network, PathItem, Record, Text, Time};
+use super::{NAMES, SOURCE, civil};
+use crate::parts::{peer, url};
+
+/// The exchange that a record tells of. `id` is given the start, which a record does not hold itself: the time stamp is
+/// that of the end.
+pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Exchange {
+    let total = Duration::from_millis(positive(record.latency.total.max(record.request_time)));
+    let started_at = instant(record.time_stamp) - total;
+    let request_dump = dump::read(&record.raw_request).filter(|_| !record.raw_request.is_empty());
+    let response_dump = dump::read(&record.raw_response).filter(|_| !record.raw_response.is_empty());
+    let target = request_dump.as_ref().map(|dump| dump::request_line(&dump.first).1.to_owned());
+    let mut exchange = Exchange::new(id(started_at), started_at, request(record, request_dump));
+    exchange.response = response(record, response_dump);
+    exchange.origin = Origin { source: SOURCE.to_owned(), ..Origin::default() };
+    exchange.service = some(&record.api_name);
+    exchange.route = some(&record.listen_path);
+    exchange.identity.session = some(&record.api_key).filter(|key| key != super::NO_KEY);
+    exchange.client = peer(&record.ip_address);
+    exchange.timings = Timings {
+        wait: (record.latency.upstream > 0).then(|| Duration::from_millis(positive(record.latency.upstream))),
+        total: Some(total),
+        ..Timings::default()
+    };
+    attributes(record, &mut exchange);
+    if let Some(target) = target.filter(|target| *target != upstream_target(record, &exchange.request)) {
+        exchange.attributes.set(NAMES.target, target);
+    }
+    exchange
+}
+
+/// What the upstream was asked for.
+fn upstream_target(record: &Record<'_>, request: &Request) -> String {
+    match &request.query {
+        Some(query) => format!("{}?{query}", record.raw_path),
+        None => record.raw_path.to_string(),
+    }
+}
+
+fn positive(millis: i64) -> u64 {
+    u64::try_from(millis).unwrap_or(0)
+}
+
+/// An instant to the microsecond.
+fn instant(time: Time) -> Timestamp {
+    Timestamp::from_seconds(time.seconds) + Duration::from_nanos(u64::from(time.nanos))
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The target is the client's where the record has it, else the upstream's.
+fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
+    let asked = if record.original_path.is_empty() { &record.raw_path } else { &record.original_path };
+    let (path, query) = url::split_target(asked);
+    let mut request = Request {
+        method: record.method.to_string(),
+        host: record.host.to_ascii_lowercase(),
+        path: path.to_owned(),
+        query: query.map(ToOwned::to_owned),
+        ..Request::default()
+    };
+    let Some(dump) = dump else {
+        if !record.user_agent.is_empty() {
+            request.headers.push("User-Agent", Bytes::copy_from_slice(record.user_agent.as_bytes()));
+        }
+        request.body = u64::try_from(record.content_length).map(Body::of_size).unwrap_or_default();
+        return request;
+    };
+    let (_, target, version) = dump::request_line(&dump.first);
+    if request.query.is_none() {
+        request.query = url::split_target(target).1.map(ToOwned::to_owned);
+    }
+    version.clone_into(&mut request.version);
+    if let Some(host) = dump.headers.text("host").filter(|host| !host.is_empty()) {
+        request.host = host.trim().to_ascii_lowercase();
+    }
+    request.headers = dump.headers;
+    request.body = dump.body;
+    request
+}
+
+fn response(record: &Record<'_>, dump: Option<dump::Dump>) -> Option<Response> {
+    let status = u16::try_from(record.response_code).ok().filter(|status| *status > 0)?;
+    let mut response = Response { status, ..Response::default() };
+    if let Some(dump) = dump {
+        let (version, reason) = dump::status_line(&dump.first);
+        version.clone_into(&mut response.version);
+        response.reason = reason;
+        response.headers = dump.headers;
+        response.body = dump.body;
+    }
+    Some(response)
+}
+
+/// All that the exchange has no place of its own for; what is at its zero value is left out.
+fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
+    let request = &exchange.request;
+    let host_differs = !record.host.eq_ignore_ascii_case(&request.host);
+    let raw_path_differs = !record.original_path.is_empty() || record.raw_path != request.path;
+    let dumped = !request.headers.is_empty() || !record.raw_request.is_empty();
+    let agent_differs = dumped && request.headers.text("user-agent").unwrap_or_default() != record.user_agent;
+    let length_differs = super::encode::announced_length(request) != record.content_length;
+    let facts = &mut exchange.attributes;
+    let mut text = |name: &str, text: &Text<'_>, wanted: bool| {
+        if wanted && !text.is_empty() {
+            facts.set(name, text.as_ref());
+        }
+    };
+    text(NAMES.host, &record.host, host_differs);
+    text(NAMES.path, &record.path, record.path != record.raw_path);
+    text(NAMES.raw_path, &record.raw_path, raw_path_differs);
+    text(NAMES.user_agent, &record.user_agent, agent_differs);
+    text(NAMES.api_id, &record.api_id, true);
+    text(NAMES.api_version, &record.api_version, true);
+    text(NAMES.org_id, &record.org_id, true);
+    text(NAMES.api_key, &record.api_key, true);
+    text(NAMES.oauth_id, &record.oauth_id, true);
+    text(NAMES.alias, &record.alias, true);
+    text(NAMES.ip_address, &record.ip_address, exchange.client.address.is_none());
+    text(NAMES.api_schema, &record.api_schema, true);
+    geo(record, exchange);
+    let facts = &mut exchange.attributes;
+    if length_differs {
+        facts.set(NAMES.content_length, record.content_length);
+    }
+    if exchange.response.is_none() {
+        facts.set(NAMES.response_code, record.response_code);
+    }
+    if let Some(tags) = &record.tags {
+        facts.set(NAMES.tags, Value::Json(json!(tags).to_string()));
+    }
+    if record.track_path {
+        facts.set(NAMES.track_path, true);
+    }
+    if record.expire_at != Time::ZERO {
+        facts.set(NAMES.expire_at, record.expire_at.seconds);
+    }
+    if let Some(local) = local_time(record) {
+        facts.set(NAMES.local_time, local);
+    }
+    if record.network != Network::default() {
+        facts.set(NAMES.network, Value::Json(network(record.network).to_string()));
+    }
+    if record.graphql != GraphQl::default() {
+        facts.set(NAMES.graphql, Value::Json(graphql(&record.graphql).to_string()));
+    }
+    let mcp = &record.mcp;
+    if mcp.is_mcp {
+        let mcp = json!({"method": mcp.method, "primitive_type": mcp.primitive_type, "primitive_name": mcp.primitive_name});
+        facts.set(NAMES.mcp, Value::Json(mcp.to_string()));
+    }
+}
+
+/// Year, month, day and hour, where the gateway's zone makes them differ from those of UTC.
+fn local_time(record: &Record<'_>) -> Option<String> {
+    let local = (record.year, record.month, record.day, record.hour);
+    (local != civil(instant(record.time_stamp)))
+        .then(|| format!("{} {} {} {}", local.0, local.1, local.2, local.3))
+}
+
+fn geo(record: &Record<'_>, exchange: &mut Exchange) {
+    let (geo, facts) = (&record.geo, &mut exchange.attributes);
+    for (name, text) in [(NAMES.country, &geo.country), (NAMES.geo_time_zone, &geo.time_zone)] {
+        if !text.is_empty() {
+            facts.set(name, text.as_ref());
+        }
+    }
+    if let Some(names) = &geo.names {
+        let english = names.iter().find(|(language, _)| language == "en").or_else(|| names.first());
+        if let Some((_, name)) = english {
+            facts.set(NAMES.city, name.as_ref());
+        }
+        let names: Map<String, Json> =
+            names.iter().map(|(language, name)| (language.to_string(), json!(name))).collect();
+        facts.set(NAMES.geo_names, Value::Json(Json::Object(names).to_string()));
+    }
+    if let Ok(id @ 1..) = i64::try_from(geo.geo_name_id) {
+        facts.set(NAMES.geo_name_id, id);
+    }
+    for (name, degrees) in [(NAMES.latitude, geo.latitude), (NAMES.longitude, geo.longitude)] {
+        if degrees != 0.0 {
+            facts.set(name, Value::Float(degrees));
+        }
+    }
+}
+
+fn network(network: Network) -> Json {
+    json!({"open_connections": network.open_connections, "closed_connections": network.closed_connections,
+        "bytes_in": network.bytes_in, "bytes_out": network.bytes_out})
+}
+
+fn graphql(graphql: &GraphQl<'_>) -> Json {
+    let step = |step: &PathItem<'_>| match step {
+        PathItem::Field(name) => json!(name),
+        PathItem::Index(index) => json!(index),
+    };
+    let errors = graphql.errors.as_ref().map(|errors| {
+        let path = |path: &Option<Vec<PathItem<'_>>>| {
+            path.as_ref().map(|path| path.iter().map(step).collect::<Vec<_>>())
+        };
+        errors
+            .iter()
+            .map(|error| json!({"message": error.message, "path": path(&error.path)}))
+            .collect::<Vec<_>>()
+    });
+    // A list of pairs, since types may come in any order and the order is kept.
+    let types: Option<Vec<(&Cow<'_, str>, Json)>> = graphql
+        .types
+        .as_ref()
+        .map(|types| types.iter().map(|(name, fields)| (name, json!(fields))).collect());
+    json!({"is_graphql": graphql.is_graphql, "operation_type": graphql.operation_type, "variables": graphql.variables,
+        "root_fields": graphql.root_fields, "types": types, "has_errors": graphql.has_errors, "errors": errors})
+}

@@ -1,0 +1,106 @@
+//! Where the parts of a record lie in an exchange, when they have no place of their own there.
+
+/// Names of attributes. Those of Tyk's begin with `tyk.`, the others are OpenTelemetry's.
+#[derive(Debug)]
+pub struct Names {
+    /// Text.
+    pub host: &'static str,
+    /// Text, where it is not the path at the upstream.
+    pub path: &'static str,
+    /// Text, where it is not what the client asked for.
+    pub raw_path: &'static str,
+    /// Text: target of the dumped request, where it is not path and query.
+    pub target: &'static str,
+    /// Text, where it is not that of the headers.
+    pub user_agent: &'static str,
+    /// Whole number, where it is not that of the headers.
+    pub content_length: &'static str,
+    /// Whole number, of records without a status.
+    pub response_code: &'static str,
+    /// Text.
+    pub api_id: &'static str,
+    /// Text; the exchange's service otherwise.
+    pub api_name: &'static str,
+    /// Text.
+    pub api_version: &'static str,
+    /// Text.
+    pub org_id: &'static str,
+    /// Text.
+    pub api_key: &'static str,
+    /// Text.
+    pub oauth_id: &'static str,
+    /// Text.
+    pub alias: &'static str,
+    /// Text, of addresses that are none.
+    pub ip_address: &'static str,
+    /// Text; the exchange's route otherwise.
+    pub listen_path: &'static str,
+    /// JSON list of text.
+    pub tags: &'static str,
+    /// True or absent.
+    pub track_path: &'static str,
+    /// Whether dumps are wanted; set by what the gateway knows of the API and the key.
+    pub detailed: &'static str,
+    /// Whole number, seconds since 1970.
+    pub expire_at: &'static str,
+    /// Text: year, month, day, hour of the gateway's zone, where they are not those of UTC.
+    pub local_time: &'static str,
+    /// Text.
+    pub api_schema: &'static str,
+    /// JSON.
+    pub network: &'static str,
+    /// JSON.
+    pub graphql: &'static str,
+    /// JSON.
+    pub mcp: &'static str,
+    /// Text.
+    pub country: &'static str,
+    /// Text, in English where there is a choice.
+    pub city: &'static str,
+    /// Number.
+    pub latitude: &'static str,
+    /// Number.
+    pub longitude: &'static str,
+    /// JSON, names of the city by language.
+    pub geo_names: &'static str,
+    /// Whole number.
+    pub geo_name_id: &'static str,
+    /// Text.
+    pub geo_time_zone: &'static str,
+}
+
+/// The names.
+pub const NAMES: Names = Names {
+    host: "tyk.host",
+    path: "tyk.path",
+    raw_path: "tyk.raw_path",
+    target: "tyk.target",
+    user_agent: "tyk.user_agent",
+    content_length: "tyk.content_length",
+    response_code: "tyk.response_code",
+    api_id: "tyk.api_id",
+    api_name: "tyk.api_name",
+    api_version: "tyk.api_version",
+    org_id: "tyk.org_id",
+    api_key: "tyk.api_key",
+    oauth_id: "tyk.oauth_id",
+    alias: "tyk.alias",
+    ip_address: "tyk.ip_address",
+    listen_path: "tyk.listen_path",
+    tags: "tyk.tags",
+    track_path: "tyk.track_path",
+    detailed: "tyk.enable_detailed_recording",
+    expire_at: "tyk.expire_at",
+    local_time: "tyk.local_time",
+    api_schema: "tyk.api_schema",
+    network: "tyk.network",
+    graphql: "tyk.graphql",
+    mcp: "tyk.mcp",
+    country: "geo.country.iso_code",
+    city: "geo.locality.name",
+    latitude: "geo.location.lat",
+    longitude: "geo.location.lon",
+    geo_names: "tyk.geo_names",
+    geo_name_id: "tyk.geo_name_id",
+    geo_time_zone: "tyk.geo_time_zone",
+};

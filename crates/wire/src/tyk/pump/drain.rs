@@ -1,0 +1,221 @@
+//! The loop that drains the lists.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::RedisError;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use weir_kit::{Backoff, Timestamp};
+use weir_model::{Exchange, ProjectId};
+use weir_pipeline::{Intake, NoRoom};
+
+use super::SOURCE;
+use super::aside::{self, Unused};
+use super::claim::{Head, List};
+use super::settings::PumpSettings;
+use crate::parts::stable_id;
+use crate::tyk::connection::Redis;
+use crate::tyk::hash::{self, KeyHash};
+use crate::tyk::lists::{self, Encoding};
+use crate::tyk::record::{MAX_RECORD_BYTES, Record};
+use crate::tyk::{decode, msgpack, protobuf};
+
+/// Waits between attempts while Redis does not answer or the journal takes nothing.
+const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(10) };
+
+/// Takes records from Redis. Made with [`Pump::start`].
+#[derive(Debug)]
+pub struct Pump {
+    settings: Arc<PumpSettings>,
+    redis: Redis,
+    lists: Vec<List>,
+}
+
+/// A running pump.
+#[derive(Debug)]
+pub struct PumpHandle {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Why a turn ended early; all of it passes.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("redis: {0}")]
+    Redis(#[from] RedisError),
+    #[error("the journal: {0}")]
+    NoRoom(#[from] NoRoom),
+    #[error("cannot set values aside: {0}")]
+    Aside(#[from] io::Error),
+}
+
+impl Pump {
+    /// Starts draining the lists into the intake.
+    ///
+    /// # Errors
+    /// When its folder cannot be used.
+    pub fn start(settings: PumpSettings, intake: Intake) -> io::Result<PumpHandle> {
+        fs::create_dir_all(&settings.directory)?;
+        let node = node_name(&settings.directory)?;
+        let list = |(name, encoding)| List::new(name, encoding, &settings.key_prefix, &node);
+        let lists = lists::all(&settings.key_prefix).into_iter().map(list).collect();
+        let redis = Redis::new(settings.redis.clone());
+        let pump = Self { settings: Arc::new(settings), redis, lists };
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::spawn(pump.run(intake, stopping));
+        Ok(PumpHandle { stop, task })
+    }
+
+    async fn run(self, intake: Intake, mut stopping: watch::Receiver<bool>) {
+        let mut failures = 0;
+        while !*stopping.borrow() {
+            let pause = match self.turn(&intake, &stopping).await {
+                Ok(0) => self.settings.delay,
+                Ok(_) => Duration::ZERO,
+                Err(trouble) => {
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::warn!(%trouble, "the pump cannot go on; trying again");
+                    }
+                    let pause = BACKOFF.delay(failures, rand::random());
+                    let _either = tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await;
+                    continue;
+                }
+            };
+            if failures > 0 {
+                tracing::info!(failures, "the pump goes on");
+                failures = 0;
+            }
+            if !pause.is_zero() {
+                let _either = tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await;
+            }
+        }
+    }
+
+    /// Goes through all lists once, each until it is empty; gives how many values were taken.
+    async fn turn(&self, intake: &Intake, stopping: &watch::Receiver<bool>) -> Result<u64, Trouble> {
+        let mut taken = 0;
+        for list in &self.lists {
+            while !*stopping.borrow() {
+                let head = list.head(&self.redis, self.settings.chunk, self.settings.chunk_bytes).await?;
+                let Some(head) = head else { break };
+                taken += head.values.len() as u64;
+                self.take(list, head, intake).await?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Brings the head of a list into the journal, then cuts it off.
+    async fn take(&self, list: &List, head: Head, intake: &Intake) -> Result<(), Trouble> {
+        let left = head.length.saturating_sub(head.values.len() as u64);
+        let (settings, name, encoding) = (self.settings.clone(), list.name.clone(), list.encoding);
+        let work = move || read(&settings, &name, encoding, head);
+        let (exchanges, unused) = tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?;
+        if !exchanges.is_empty() {
+            intake.submit_within(SOURCE, exchanges, Duration::MAX).await?;
+        }
+        let set_aside = unused.len() as u64;
+        if set_aside > 0 {
+            tracing::warn!(
+                list = list.name,
+                values = set_aside,
+                reason = unused[0].reason,
+                "values that are no records"
+            );
+            let directory = self.settings.directory.clone();
+            let work = move || aside::set_aside(&directory, &unused);
+            tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
+        }
+        list.keep_last(&self.redis, left).await?;
+        intake.dropped_before(SOURCE, "undecodable", set_aside);
+        Ok(())
+    }
+}
+
+impl PumpHandle {
+    /// Ends after the chunk under way is safe, or when the time is over; what is left stays in Redis.
+    pub async fn stop(self, patience: Duration) {
+        let _gone_already = self.stop.send(true);
+        let mut task = self.task;
+        if tokio::time::timeout(patience, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+/// A name that stays the same as long as the folder does: what it has taken over it must find again.
+fn node_name(directory: &Path) -> io::Result<String> {
+    let file = directory.join("node");
+    match fs::read_to_string(&file) {
+        Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let name = format!("{:016x}", rand::random::<u64>());
+    let fresh = directory.join("node.new");
+    fs::write(&fresh, &name)?;
+    fs::File::open(&fresh)?.sync_all()?;
+    fs::rename(fresh, file)?;
+    fs::File::open(directory)?.sync_all()?;
+    Ok(name)
+}
+
+/// The exchanges of a chunk, and what is none.
+fn read(settings: &PumpSettings, list: &str, encoding: Encoding, head: Head) -> (Vec<Exchange>, Vec<Unused>) {
+    let mut exchanges = Vec::with_capacity(head.values.len());
+    let mut unused = Vec::new();
+    for (from_end, value) in (0..=head.length).rev().zip(head.values) {
+        let Some(bytes) = value else {
+            let reason = format!("record: more than {MAX_RECORD_BYTES} bytes");
+            unused.push(Unused { list: list.to_owned(), reason, bytes: Vec::new() });
+            continue;
+        };
+        let record = match encoding {
+            Encoding::Msgpack => msgpack::decode(&bytes),
+            Encoding::Protobuf => protobuf::decode(&bytes),
+        };
+        match record {
+            Ok(record) => {
+                let place = from_end.to_be_bytes();
+                let id =
+                    |start: Timestamp| stable_id(start, &[head.label.as_bytes(), list.as_bytes(), &place]);
+                exchanges.push(exchange(settings, record, id));
+            }
+            Err(error) => unused.push(Unused { list: list.to_owned(), reason: error.to_string(), bytes }),
+        }
+    }
+    (exchanges, unused)
+}
+
+fn exchange(
+    settings: &PumpSettings,
+    mut record: Record<'_>,
+    id: impl FnOnce(Timestamp) -> weir_model::ExchangeId,
+) -> Exchange {
+    if !settings.keep_keys {
+        hide_key(&mut record);
+    }
+    let mut exchange = decode::exchange(&record, id);
+    if let Some(project) = settings.projects.get(record.org_id.as_ref()) {
+        exchange.project = ProjectId::from(project.as_str());
+    }
+    exchange
+}
+
+/// A key that the gateway wrote in clear becomes the hash that it would have written, also in the tag made from it.
+fn hide_key(record: &mut Record<'_>) {
+    if record.api_key.is_empty() || hash::is_hash(&record.api_key) {
+        return;
+    }
+    let hashed = hash::hash(&record.api_key, KeyHash::default());
+    let tag = format!("key-{}", record.api_key);
+    for known in record.tags.iter_mut().flatten().filter(|known| **known == tag) {
+        *known = format!("key-{hashed}").into();
+    }
+    record.api_key = hashed.into();
+}
