@@ -4,6 +4,7 @@
 #   bench.sh            everything
 #   bench.sh crates     the crates' own benchmarks
 #   bench.sh gateway    the comparison (ROUNDS=7 SECONDS_PER_RUN=5)
+#   bench.sh pump       from Redis to CSV and to the store (RECORDS=2000000)
 source "$(dirname "$0")/env.sh"
 
 what="${1:-all}"
@@ -19,4 +20,10 @@ if [[ "$what" == all || "$what" == gateway ]]; then
   cargo build --release --package weir --locked
   PATH="$PATH:/usr/sbin" node bench/gateway.mjs --weir "$TARGET/release/weir" \
     --rounds "${ROUNDS:-5}" --seconds "${SECONDS_PER_RUN:-5}"
+fi
+
+if [[ "$what" == all || "$what" == pump ]]; then
+  say "the pump: from Redis to CSV and to the store"
+  cargo build --release --package weir --locked
+  node bench/pump.mjs --weir "$TARGET/release/weir" --records "${RECORDS:-200000}"
 fi

@@ -22,11 +22,14 @@ for purpose in "${@:-test}"; do
       wants "chromium|chromium-browser|google-chrome|google-chrome-stable" chromium
       # Debian keeps PostgreSQL's programs out of the way.
       compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wants initdb postgresql
+      wants redis-server redis-server
+      wants redis-cli redis-tools
       ;;
     bench)
       wants nginx nginx-light
       wants haproxy haproxy
       wants wrk wrk
+      wants redis-server redis-server
       ;;
     *) fail "setup.sh [test] [bench]" ;;
   esac

@@ -33,8 +33,12 @@ enum Command {
     Gateway,
     /// Run the collector, store, API and page.
     Server,
+    /// Take the traffic records of Tyk's gateways from Redis and send them on; `weir server` with `pump.enabled` keeps them.
+    Pump,
     /// Check the settings, report every mistake at once, and exit.
     Check(commands::check::Options),
+    /// Turn configuration of other systems into settings.
+    Convert(commands::convert::Options),
     /// Send HAR files or access logs to a running weir.
     Import(commands::import::Options),
     /// Write exchanges of a running weir to a file or standard output.
@@ -53,6 +57,7 @@ pub fn run() -> Result<ExitCode> {
     match cli.command {
         Command::Check(options) => commands::check::run(&options, cli.common.settings.as_deref()),
         Command::Openapi => commands::openapi::run(),
+        Command::Convert(options) => commands::convert::run(options),
         Command::Import(options) => block_on(commands::import::run(options)),
         Command::Export(options) => block_on(commands::export::run(options)),
         Command::Query(options) => block_on(commands::query::run(options)),
@@ -63,6 +68,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Run => serve(cli.common, roles::Roles::ALL),
         Command::Gateway => serve(cli.common, roles::Roles::GATEWAY),
         Command::Server => serve(cli.common, roles::Roles::SERVER),
+        Command::Pump => serve(cli.common, roles::Roles::PUMP),
     }
 }
 

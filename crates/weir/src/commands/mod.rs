@@ -1,6 +1,7 @@
 //! Commands that do one thing and end.
 
 pub mod check;
+pub mod convert;
 pub mod export;
 pub mod import;
 pub mod openapi;

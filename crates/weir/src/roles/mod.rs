@@ -15,15 +15,19 @@ pub struct Roles {
     pub gateway: bool,
     /// Store, collector, API and page.
     pub server: bool,
+    /// Tyk's records from Redis, whatever the settings say; they may ask for it in every role.
+    pub pump: bool,
 }
 
 impl Roles {
     /// Everything.
-    pub const ALL: Self = Self { gateway: true, server: true };
+    pub const ALL: Self = Self { gateway: true, server: true, pump: false };
     /// The gateway alone.
-    pub const GATEWAY: Self = Self { gateway: true, server: false };
+    pub const GATEWAY: Self = Self { gateway: true, server: false, pump: false };
     /// The server alone.
-    pub const SERVER: Self = Self { gateway: false, server: true };
+    pub const SERVER: Self = Self { gateway: false, server: true, pump: false };
+    /// The pump alone.
+    pub const PUMP: Self = Self { gateway: false, server: false, pump: true };
 }
 
 /// Runs until a signal says to stop, then leaves nothing behind that is not durable or counted.

@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use weir_kit::{Secret, units};
+use weir_wire::tyk::connection::RedisSettings;
 
 /// Everything that can be configured; [`super::spec`] says what each key means.
 #[derive(Debug, Deserialize)]
@@ -18,6 +19,7 @@ pub struct Settings {
     pub gateway: Gateway,
     pub server: Server,
     pub collector: Collector,
+    pub pump: Pump,
     pub redact: Redact,
     pub sample: Sample,
     pub journal: Journal,
@@ -85,6 +87,21 @@ pub struct Collector {
 pub enum UnknownCredentials {
     Accept,
     Refuse,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Pump {
+    pub enabled: bool,
+    pub config: Option<PathBuf>,
+    pub key_prefix: String,
+    #[serde(deserialize_with = "duration")]
+    pub delay: Duration,
+    pub chunk: usize,
+    #[serde(deserialize_with = "size")]
+    pub chunk_bytes: usize,
+    pub keep_keys: bool,
+    pub projects: BTreeMap<String, String>,
+    pub redis: RedisSettings,
 }
 
 #[derive(Debug, Deserialize)]

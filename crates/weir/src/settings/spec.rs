@@ -4,6 +4,7 @@ use weir_kit::FieldKind::{
     self, Any, Array, Boolean, Duration, Integer, Listen, Map, OneOf, Record, Size, Text,
 };
 use weir_kit::FieldSpec;
+use weir_wire::tyk::pump;
 
 const fn key(name: &'static str, kind: FieldKind, default: &'static str, about: &'static str) -> FieldSpec {
     FieldSpec { default: Some(default), ..FieldSpec::new(name, kind, about) }
@@ -23,6 +24,7 @@ pub static SETTINGS: &[FieldSpec] = &[
     section("gateway", GATEWAY, "the reverse proxy and its Admin API"),
     section("server", SERVER, "page, API and collector"),
     section("collector", COLLECTOR, "what is accepted from other systems' reporters"),
+    section("pump", pump::settings::FIELDS, "traffic records of Tyk's gateways, taken from Redis"),
     section("redact", REDACT, "what is masked before anything is kept or sent"),
     section("sample", SAMPLE, "which calls are kept at all; everything, unless told otherwise"),
     section("journal", JOURNAL, "the log on disk between capture and every target"),

@@ -1,10 +1,11 @@
 //! Which concrete things are built, and how they are joined. Everything is passed down as an argument; there are no globals.
 //!
 //! In reading order: [`Weir`] (the whole, start and stop), `targets` (settings and plugins to pipeline targets), `store` (the
-//! store as a target, retention), `gateway` (proxy and Admin API), `server`, `run_file`, `paths` (what was learned of paths).
+//! store as a target, retention), `gateway` (proxy and Admin API), `server`, `pump`, `run_file`, `paths` (what was learned of paths).
 
 mod gateway;
 mod paths;
+mod pump;
 mod run_file;
 mod server;
 mod store;
@@ -19,6 +20,7 @@ use weir_inspect::RedactSettings;
 use weir_kit::SystemClock;
 use weir_pipeline::{Pipeline, PipelineSettings, ProcessorSettings, Processors, Sampling};
 use weir_server::ServerHandle;
+use weir_wire::tyk::pump::PumpHandle;
 
 use self::gateway::RunningGateway;
 use self::paths::PathsFile;
@@ -33,6 +35,7 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Weir {
     gateway: Option<RunningGateway>,
     server: Option<ServerHandle>,
+    pump: Option<PumpHandle>,
     housekeeping: Option<JoinHandle<()>>,
     pipeline: Arc<Pipeline>,
     paths: PathsFile,
@@ -52,7 +55,13 @@ impl Weir {
             true => Some(store::open(&settings).await?),
             false => None,
         };
-        let targets = targets::Reconciler::new(&pipeline, store.clone(), targets::configured(&settings)?);
+        let mut configured = targets::configured(&settings)?;
+        let pump = match roles.pump || settings.pump.enabled {
+            true => Some(pump::prepare(&settings)?),
+            false => None,
+        };
+        configured.extend(pump.iter().flat_map(|pump| pump.outputs.iter().cloned()));
+        let targets = targets::Reconciler::new(&pipeline, store.clone(), configured);
         // Targets exist before the first exchange, so that none is missed. The gateway adds those that its plugins ask for,
         // all at once: a list without them would take away what waits for them since the last run.
         if !roles.gateway {
@@ -76,16 +85,20 @@ impl Weir {
             tracing::info!("the page is at http://{}", server.address);
         }
         let housekeeping = store.map(|store| tokio::spawn(store::keep_house(store, settings.store)));
+        let pump = pump.map(|pump| pump.start(&pipeline)).transpose()?;
         run_file.write()?;
         let gateway_patience = settings.gateway.shutdown_timeout;
-        Ok(Self { gateway, server, housekeeping, pipeline, paths, run_file, gateway_patience })
+        Ok(Self { gateway, server, pump, housekeeping, pipeline, paths, run_file, gateway_patience })
     }
 
     /// Stops from the front to the back: no new calls, no new reports, what was captured is taken in, delivered as far as
     /// targets accept it, and made durable.
     pub async fn stop(self) {
-        let Self { gateway, server, housekeeping, pipeline, paths, run_file, gateway_patience } = self;
+        let Self { gateway, server, pump, housekeeping, pipeline, paths, run_file, gateway_patience } = self;
         run_file.remove();
+        if let Some(pump) = pump {
+            pump.stop(DELIVERY_PATIENCE).await;
+        }
         if let Some(gateway) = gateway {
             gateway.stop(gateway_patience).await;
         }

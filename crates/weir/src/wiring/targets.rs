@@ -1,12 +1,14 @@
 //! Targets of the pipeline, from settings and from gateway plugins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use weir_kit::{ConfigError, Problem, schema};
 use weir_pipeline::{ExporterKind, Filter, Pipeline, QueueSettings, Removal, Start, TargetSpec, Targets};
 use weir_store::Store;
 use weir_wire::registry;
+use weir_wire::tyk::pump::conf::Output;
 
 use super::store::StoreExporter;
 use crate::settings::Settings;
@@ -15,7 +17,7 @@ use crate::settings::Settings;
 pub const STORE: &str = "store";
 
 /// How long a removed target may still deliver what it has to get.
-const DRAIN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// One target as configured: everything but the running exporter.
 #[derive(Debug, Clone)]
@@ -24,6 +26,17 @@ pub struct Configured {
     kind: &'static str,
     config: Value,
     filter: Filter,
+    /// Longest time for one delivery, where it is not the exporter's own.
+    timeout: Option<Duration>,
+}
+
+impl Configured {
+    /// An output of the pump.
+    pub fn output(output: Output) -> Self {
+        let Output { name, kind, config, filters, timeout } = output;
+        let filter = if filters.is_empty() { Filter::All } else { Filter::Accepted(Arc::new(filters)) };
+        Self { name: format!("pump:{name}"), kind, config, filter, timeout }
+    }
 }
 
 /// What is wrong with the targets as they are written in settings.
@@ -48,7 +61,7 @@ pub fn problems(written: Option<&Value>) -> Vec<Problem> {
 pub fn configured(settings: &Settings) -> Result<Vec<Configured>, ConfigError> {
     let targets = settings.targets.iter().map(|(name, target)| {
         let (kind, config) = complete(&target.kind, target.config.clone())?;
-        Ok(Configured { name: name.clone(), kind, config, filter: Filter::All })
+        Ok(Configured { name: name.clone(), kind, config, filter: Filter::All, timeout: None })
     });
     targets.collect()
 }
@@ -92,6 +105,7 @@ impl Reconciler {
             kind: kind.name,
             config,
             filter: Filter::plugin(id),
+            timeout: None,
         }
     }
 
@@ -117,8 +131,8 @@ impl Reconciler {
 /// The store takes what there is at once: the fresher the better.
 fn store_queue() -> QueueSettings {
     QueueSettings {
-        max_coalescing_delay: std::time::Duration::from_millis(20),
-        max_retry_delay: std::time::Duration::from_secs(5),
+        max_coalescing_delay: Duration::from_millis(20),
+        max_retry_delay: Duration::from_secs(5),
         ..QueueSettings::default()
     }
 }
@@ -131,7 +145,7 @@ fn spec(target: &Configured) -> Option<TargetSpec> {
             kind: target.kind.to_owned(),
             fingerprint: target.config.to_string(),
             exporter: Arc::from(built.exporter),
-            queue: built.queue,
+            queue: QueueSettings { timeout: target.timeout.unwrap_or(built.queue.timeout), ..built.queue },
             filter: target.filter.clone(),
             start: Start::Now,
         }),

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod redis;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,7 +93,7 @@ impl Weir {
     }
 
     async fn is_ready(&self) -> bool {
-        if self.role == "gateway" {
+        if self.role == "gateway" || self.role == "pump" {
             return true;
         }
         let ready = self.client.get(self.server("/readyz")).send().await;
