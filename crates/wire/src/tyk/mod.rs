@@ -31,8 +31,13 @@ use weir_kit::Timestamp;
 use weir_pipeline::ExporterKind;
 
 /// Writes records to Redis.
-pub const EXPORTER: ExporterKind =
-    ExporterKind { name: "tyk", aliases: &[], fields: config::FIELDS, build: exporter::build };
+pub const EXPORTER: ExporterKind = ExporterKind {
+    name: "tyk",
+    aliases: &[],
+    about: "writes traffic records to Redis, as Tyk's gateway does for its pump",
+    fields: config::FIELDS,
+    build: exporter::build,
+};
 
 /// How exchanges are marked that came from a record.
 pub const SOURCE: &str = "tyk";

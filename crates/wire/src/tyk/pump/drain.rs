@@ -132,7 +132,9 @@ impl Pump {
             tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
         }
         list.keep_last(&self.redis, left).await?;
-        intake.dropped_before(SOURCE, "undecodable", set_aside);
+        if set_aside > 0 {
+            intake.dropped_before(SOURCE, "undecodable", set_aside);
+        }
         Ok(())
     }
 }
