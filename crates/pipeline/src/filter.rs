@@ -28,6 +28,19 @@ pub enum Filter {
     Accepted(Arc<dyn Accepts>),
 }
 
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, Self::All) => true,
+            (Self::Plugins(ids), Self::Plugins(others)) => ids == others,
+            (Self::Project(project), Self::Project(other)) => project == other,
+            // Rules cannot be compared; each is equal to itself.
+            (Self::Accepted(rule), Self::Accepted(other)) => Arc::ptr_eq(rule, other),
+            _ => false,
+        }
+    }
+}
+
 impl Filter {
     /// Those that this plugin configuration asked for.
     pub fn plugin(id: impl Into<String>) -> Self {

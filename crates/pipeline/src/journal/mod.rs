@@ -268,7 +268,7 @@ impl Journal {
 
     /// Counts the records between two positions that a filter lets through; reads from disk.
     pub(crate) async fn count(&self, filter: &Filter, range: Range<u64>) -> io::Result<u64> {
-        if matches!(filter, Filter::All) {
+        if *filter == Filter::All {
             return Ok(self.shared.state().count(&range));
         }
         let parts: Vec<_> = self.with_state(|state| state.overlapping(&range).collect());
