@@ -22,6 +22,9 @@ for purpose in "${@:-test}"; do
       wants "chromium|chromium-browser|google-chrome|google-chrome-stable" chromium
       # Debian keeps PostgreSQL's programs out of the way.
       compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wants initdb postgresql
+      wants python3 python3
+      # Debian keeps what makes environments apart.
+      python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
       wants redis-server redis-server
       wants redis-cli redis-tools
       ;;

@@ -84,6 +84,10 @@ pub struct ProfileUpdate {
     pub kind: ProfileKind,
     /// Its id among its kind; not empty.
     pub id: String,
+    /// Id of the company it belongs to, when that is said.
+    pub company: Option<String>,
+    /// Sessions it was seen in, hashed; added to those known.
+    pub sessions: Vec<String>,
     /// What is said of it. Objects are merged member by member, anything else replaces what was there, null says nothing.
     pub properties: Map<String, Value>,
 }

@@ -8,6 +8,7 @@
 mod api;
 mod collector;
 mod error;
+mod governance;
 mod guard;
 mod metrics;
 pub mod openapi;
@@ -21,7 +22,7 @@ mod views;
 
 pub use error::Problem;
 pub use parts::{
-    Addresses, Figure, FigureKind, Figures, Pipeline, ReadyCheck, ServerParts, Settings, Tap,
+    Addresses, Figure, FigureKind, Figures, Mask, Pipeline, ReadyCheck, ServerParts, Settings, Tap,
     UnknownCredentials, Wanted,
 };
 pub use serve::{Server, ServerHandle, StartError};

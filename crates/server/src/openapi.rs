@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bodies, exchanges, export, fields, figures, has_already, import, ledger, live, session, setup, tag,
+    bodies, exchanges, export, fields, figures, governance, has_already, import, ledger, live, profiles,
+    session, setup, tag,
 };
 use crate::views::ExchangeRow;
 
@@ -23,6 +24,11 @@ use crate::views::ExchangeRow;
         exchanges::list, exchanges::erase, exchanges::one, exchanges::har, bodies::body, figures::explore, figures::aggregate,
         fields::list, fields::values, live::live, ledger::ledger, setup::setup, import::import, export::export,
         session::sign_in, session::sign_out,
+        profiles::users, profiles::user, profiles::delete_user,
+        profiles::companies, profiles::company, profiles::delete_company,
+        profiles::subscriptions, profiles::subscription, profiles::delete_subscription,
+        governance::rules, governance::add_rule, governance::rule, governance::replace_rule,
+        governance::delete_rule, governance::sampling, governance::replace_sampling,
     ),
     components(schemas(ExchangeRow)),
     modifiers(&Token),
@@ -30,6 +36,8 @@ use crate::views::ExchangeRow;
         (name = "exchanges", description = "captured exchanges, one by one and live"),
         (name = "questions", description = "figures over many exchanges"),
         (name = "files", description = "reading and writing files"),
+        (name = "profiles", description = "users, companies and subscriptions, as reporters described them"),
+        (name = "governance", description = "rules and rates for reporters that can apply them"),
         (name = "operations", description = "the installation itself"),
     )
 )]

@@ -11,6 +11,7 @@ use weir_model::{Exchange, ProjectId};
 use weir_pipeline::{
     ImporterKind, JournalStatus, LedgerSnapshot, NoRoom, Receipt, Receiver, RendererKind, Subscription,
 };
+use weir_state::{Profiles, State};
 use weir_store::Store;
 
 /// Everything the server needs.
@@ -19,6 +20,12 @@ pub struct ServerParts {
     pub store: Arc<dyn Store>,
     /// Where reports go, and what is known about their way.
     pub pipeline: Arc<dyn Pipeline>,
+    /// Where rules and rates for reporters are kept.
+    pub state: State,
+    /// What is known of users, companies and subscriptions.
+    pub profiles: Profiles,
+    /// Masks secrets in JSON that does not pass the pipeline.
+    pub mask: Mask,
     /// What understands foreign reports; empty in a role without a collector.
     pub receivers: Vec<Box<dyn Receiver>>,
     /// File formats that can be read.
@@ -40,6 +47,9 @@ pub struct ServerParts {
     /// How it behaves.
     pub settings: Settings,
 }
+
+/// Masks the secrets of a JSON text; `None` when there are none.
+pub type Mask = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// How the server behaves. Every limit has a default in [`Settings::default`].
 #[derive(Debug, Clone)]

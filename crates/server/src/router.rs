@@ -7,11 +7,14 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use uuid::Uuid;
 
-use crate::api::{App, bodies, exchanges, export, fields, figures, import, ledger, live, session, setup};
+use crate::api::{
+    App, bodies, exchanges, export, fields, figures, governance, import, ledger, live, profiles, session,
+    setup,
+};
 use crate::collector::{self, Collector, Found};
 use crate::error::Problem;
 use crate::{guard, metrics, openapi, ui};
@@ -32,6 +35,22 @@ pub(crate) fn routes() -> Vec<Route> {
         ("get", "/api/v1/fields", get(fields::list)),
         ("get", "/api/v1/fields/{name}/values", get(fields::values)),
         ("get", "/api/v1/live", get(live::live)),
+        ("get", "/api/v1/users", get(profiles::users)),
+        ("get", "/api/v1/users/{id}", get(profiles::user)),
+        ("delete", "/api/v1/users/{id}", delete(profiles::delete_user)),
+        ("get", "/api/v1/companies", get(profiles::companies)),
+        ("get", "/api/v1/companies/{id}", get(profiles::company)),
+        ("delete", "/api/v1/companies/{id}", delete(profiles::delete_company)),
+        ("get", "/api/v1/subscriptions", get(profiles::subscriptions)),
+        ("get", "/api/v1/subscriptions/{id}", get(profiles::subscription)),
+        ("delete", "/api/v1/subscriptions/{id}", delete(profiles::delete_subscription)),
+        ("get", "/api/v1/governance/rules", get(governance::rules)),
+        ("post", "/api/v1/governance/rules", post(governance::add_rule)),
+        ("get", "/api/v1/governance/rules/{id}", get(governance::rule)),
+        ("put", "/api/v1/governance/rules/{id}", put(governance::replace_rule)),
+        ("delete", "/api/v1/governance/rules/{id}", delete(governance::delete_rule)),
+        ("get", "/api/v1/governance/sampling", get(governance::sampling)),
+        ("put", "/api/v1/governance/sampling", put(governance::replace_sampling)),
         ("get", "/api/v1/ledger", get(ledger::ledger)),
         ("get", "/api/v1/setup", get(setup::setup)),
         ("post", "/api/v1/import", post(import::import)),

@@ -23,6 +23,7 @@ use tower::ServiceExt;
 
 use crate::api::App;
 use crate::collector::Collector;
+use crate::governance::Governed;
 use crate::metrics::Requests;
 use crate::parts::ServerParts;
 use crate::router::router;
@@ -50,6 +51,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Rules and rates cannot be read.
+    #[error(transparent)]
+    State(#[from] weir_state::StateError),
     /// Two receivers answer the same calls.
     #[error("{0}")]
     Receivers(String),
@@ -112,6 +116,9 @@ fn build(
     let app = App {
         store: parts.store,
         pipeline: parts.pipeline,
+        profiles: parts.profiles,
+        governed: Governed::open(parts.state)?,
+        mask: parts.mask,
         importers: parts.importers,
         renderers: parts.renderers,
         figures: parts.figures,

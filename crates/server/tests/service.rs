@@ -370,13 +370,19 @@ async fn every_described_get_answers_as_described() {
     let fixture = Fixture::start().await;
     fixture.hold(vec![exchange(1)]).await;
     let id = exchange(1).id.to_string();
+    let profiles = json!([{"id": id}, {"id": id, "kind": "company"}, {"id": id, "kind": "subscription"}]);
+    fixture.post("/toy/t/users", &profiles).await;
+    let rule = json!({"name": "closed", "applies_to": "anyone", "block": true, "answer": {"status": 451}});
+    let rule =
+        fixture.post("/api/v1/governance/rules", &rule).await.json()["id"].as_str().unwrap().to_owned();
     let document = fixture.get("/api/openapi.json").await.json();
     let mut checked = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         if methods.get("get").is_none() || path.ends_with("/live") {
             continue;
         }
-        let asked = path.replace("{id}", &id).replace("{side}", "request").replace("{name}", "status");
+        let id = if path.contains("/governance/") { &rule } else { &id };
+        let asked = path.replace("{id}", id).replace("{side}", "request").replace("{name}", "status");
         let answer = fixture.get(&asked).await;
         assert_eq!(answer.status, 200, "{asked}");
         let content = &methods["get"]["responses"]["200"]["content"];

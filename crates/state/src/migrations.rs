@@ -47,7 +47,8 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StateError> {
     Ok(())
 }
 
-fn run(transaction: &Transaction<'_>, steps: &[&str]) -> Result<(), StateError> {
+/// Takes the steps that the file has not seen.
+pub(crate) fn run(transaction: &Transaction<'_>, steps: &[&str]) -> Result<(), StateError> {
     let seen: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     let done = usize::try_from(seen).ok().filter(|_| seen <= known);

@@ -145,14 +145,14 @@ impl State {
     }
 }
 
-fn prepare(connection: &Connection) -> Result<(), StateError> {
+pub(crate) fn prepare(connection: &Connection) -> Result<(), StateError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 
-fn open_reader(file: &Path) -> Result<Connection, StateError> {
+pub(crate) fn open_reader(file: &Path) -> Result<Connection, StateError> {
     let connection = Connection::open(file)?;
     prepare(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -168,6 +168,6 @@ fn read_with<T, E: From<StateError>>(
 }
 
 /// A panic elsewhere leaves the connection usable: its transaction was rolled back when it was dropped.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

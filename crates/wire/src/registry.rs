@@ -34,7 +34,7 @@ pub static EXPORTERS: &[ExporterKind] = &[
 ];
 
 /// Everything that accepts the reports of others, sorted by name.
-pub static RECEIVERS: &[Kind<dyn Receiver>] = &[galileo::RECEIVER, runscope::RECEIVER];
+pub static RECEIVERS: &[Kind<dyn Receiver>] = &[galileo::RECEIVER, moesif::RECEIVER, runscope::RECEIVER];
 
 /// Every file format that can be read, sorted by name.
 pub static IMPORTERS: &[ImporterKind] = &[

@@ -21,6 +21,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/companies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Companies, those heard of last first. */
+        get: operations["listCompanies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/companies/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is known of one company. */
+        get: operations["getCompany"];
+        put?: never;
+        post?: never;
+        /** Forgets what was said of a company; its exchanges and users stay. */
+        delete: operations["deleteCompany"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/exchanges": {
         parameters: {
             query?: never;
@@ -161,6 +196,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/governance/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All rules, oldest first. */
+        get: operations["listRules"];
+        put?: never;
+        /** Adds a rule. Reporters apply it when they next ask, within a minute as a rule. */
+        post: operations["createRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/governance/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One rule. */
+        get: operations["getRule"];
+        /** Replaces a rule; it keeps its place in the order. */
+        put: operations["replaceRule"];
+        post?: never;
+        /** Removes a rule. */
+        delete: operations["deleteRule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/governance/sampling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rates. */
+        get: operations["getSampling"];
+        /** Replaces the rates. */
+        put: operations["replaceSampling"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/import": {
         parameters: {
             query?: never;
@@ -247,6 +337,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Subscriptions, those heard of last first. */
+        get: operations["listSubscriptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is known of one subscription. */
+        get: operations["getSubscription"];
+        put?: never;
+        post?: never;
+        /** Forgets what was said of a subscription; its exchanges stay. */
+        delete: operations["deleteSubscription"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Users, those heard of last first. */
+        get: operations["listUsers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is known of one user. */
+        get: operations["getUser"];
+        put?: never;
+        post?: never;
+        /** Forgets what was said of a user; its exchanges stay. */
+        delete: operations["deleteUser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -274,6 +434,11 @@ export interface components {
             /** @description Instant after the last. */
             to?: string | null;
         };
+        /**
+         * @description Whose calls a rule is about.
+         * @enum {string}
+         */
+        AppliesTo: "anyone" | "users" | "companies";
         /** @description What else the reporter knew. */
         Attribute: {
             name: string;
@@ -332,6 +497,16 @@ export interface components {
             name: string;
             /** @description `time`, `keyword`, `integer`, `bytes`, `duration` (milliseconds), `bool`, `number`, `ratio`, `count`, `band` or `any`. */
             type: string;
+        };
+        /** @description What a call looks like. */
+        Condition: {
+            /**
+             * @description `request.verb`, `request.route`, `request.ip_address`, `request.body.<key>`, `request.headers.<name>`; for rates also
+             *     `response.status`.
+             */
+            path: string;
+            /** @description A regular expression that is found in the value, anywhere. */
+            pattern: string;
         };
         /** @description Who called, as the gateway authenticated them. */
         Consumer: {
@@ -710,6 +885,43 @@ export interface components {
             /** @description Where in the body: a JSON pointer. */
             pointer?: string | null;
         };
+        /** @description What is known of a user, company or subscription. */
+        Profile: {
+            /** @description Id of the company it belongs to. */
+            company: string | null;
+            /** @description `metadata.email`. */
+            email: string | null;
+            /**
+             * Format: date-time
+             * @description When it was first heard of.
+             */
+            first_seen: string;
+            /** @description As exchanges name it. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was last heard of.
+             */
+            last_seen: string;
+            /** @description `metadata.name`, or first and last name. */
+            name: string | null;
+            /** @description What reporters said, merged; secrets are masked. */
+            properties: Record<string, never>;
+            /** @description The sessions it was seen in, as exchanges name them; the newest is the last. */
+            sessions: string[];
+        };
+        /** @description One page of users, companies or subscriptions. */
+        ProfileList: {
+            /** @description `cursor` of the next page; null on the last. */
+            next: string | null;
+            /** @description Those heard of last come first. */
+            profiles: components["schemas"]["Profile"][];
+            /**
+             * @description Ids among the 100 most frequent ones of the traffic of which no reporter said anything. On the first page of a
+             *     list that is not searched; null elsewhere, and when counting took too long.
+             */
+            without_profile: components["schemas"]["WithoutProfile"][] | null;
+        };
         /** @description An entry that could not be used. */
         Rejection: {
             /** @description Its line (from 1) or entry (from 0), as the reason says. */
@@ -742,6 +954,16 @@ export interface components {
             /** @description `1.0`, `1.1`, `2` or `3`; empty when unknown. */
             version: string;
         };
+        /** @description The rate of calls that look alike. */
+        RequestRate: {
+            /**
+             * Format: int32
+             * @description Percent.
+             */
+            rate: number;
+            /** @description All of them hold. */
+            when: components["schemas"]["Condition"][];
+        };
         /** @description What was answered. */
         Response: {
             body: components["schemas"]["Body"];
@@ -753,6 +975,78 @@ export interface components {
             status: number;
             trailers: components["schemas"]["Header"][];
             version: string;
+        };
+        /** @description A rule that is in force. */
+        Rule: components["schemas"]["RuleDraft"] & {
+            /** Format: date-time */
+            created_at: string;
+            /** @description Exchanges that it blocked carry it as `moesif.blocked_by`. */
+            id: string;
+        };
+        /** @description An answer in place of the service's. */
+        RuleAnswer: {
+            /** @description Sent as JSON. */
+            body?: Record<string, never>;
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int32
+             * @description 200 to 599.
+             */
+            status?: number;
+        };
+        /** @description What reporters that can act on calls do with some of them. */
+        RuleDraft: {
+            /** @description The answer, or the headers that are added. */
+            answer: components["schemas"]["RuleAnswer"];
+            /** @description Whose calls it is about. */
+            applies_to: components["schemas"]["AppliesTo"];
+            /** @description Whether the call is answered in place of the service; otherwise headers are added to the service's answer. */
+            block: boolean;
+            /** @description Whether it is about everybody who is not a member instead. */
+            except?: boolean;
+            /** @description Users or companies by id, each with the texts that take the place of `{{n}}` in the answer, by `n`. */
+            members?: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
+            /** @description What people call it. */
+            name: string;
+            /** @description Whether it is about callers that nobody knows, too. */
+            unidentified?: boolean;
+            /** @description Where the texts for `{{n}}` come from, by `n`, such as `{"0": "metadata.plan"}`; for people. */
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Alternatives: it fits calls for which all conditions of one of them hold; with none, every call. */
+            when?: components["schemas"]["Condition"][][];
+        };
+        /** @description The rules of a project. */
+        Rules: {
+            /** @description In the order of creation. */
+            rules: components["schemas"]["Rule"][];
+            /** @description Names what is in force, rules and rates together; changes when they do. */
+            tag: string;
+        };
+        /** @description How much reporters that can sample send of the traffic, in percent; the lowest rate that fits a call counts. */
+        Sampling: {
+            /** @description Of the calls of a company, by id. */
+            companies?: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int32
+             * @description Of calls that nothing else here fits.
+             */
+            rate?: number;
+            /** @description Of calls that look alike; the first that fits counts. */
+            requests?: components["schemas"]["RequestRate"][];
+            /** @description Of the calls of a user, by id. */
+            users?: {
+                [key: string]: number;
+            };
         };
         /** @description What signing in takes. */
         SessionRequest: {
@@ -913,6 +1207,15 @@ export interface components {
             /** @description Most frequent first. */
             values: components["schemas"]["ValueCount"][];
         };
+        /** @description An id that only the traffic names. */
+        WithoutProfile: {
+            /**
+             * Format: int64
+             * @description Calls in all the traffic held.
+             */
+            count: number;
+            id: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -949,6 +1252,112 @@ export interface operations {
             };
             /** @description all mistakes */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listCompanies: {
+        parameters: {
+            query?: {
+                /** @description text in the id or in any property, without regard to case */
+                search?: string;
+                /** @description 1 to 1000, default 50 */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string;
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileList"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getCompany: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the company */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description no reporter said anything of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteCompany: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description no reporter said anything of it */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1342,6 +1751,249 @@ export interface operations {
             };
         };
     };
+    listRules: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the rules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rules"];
+                };
+            };
+        };
+    };
+    createRule: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleDraft"];
+            };
+        };
+        responses: {
+            /** @description the rule is in force */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there are too many rules */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getRule: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the rule */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            /** @description there is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replaceRule: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleDraft"];
+            };
+        };
+        responses: {
+            /** @description the rule is in force */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteRule: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it is no longer in force */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description there is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSampling: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the rates */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sampling"];
+                };
+            };
+        };
+    };
+    replaceSampling: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Sampling"];
+            };
+        };
+        responses: {
+            /** @description the rates are in force */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sampling"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     importFile: {
         parameters: {
             query: {
@@ -1521,6 +2173,222 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Setup"];
+                };
+            };
+        };
+    };
+    listSubscriptions: {
+        parameters: {
+            query?: {
+                /** @description text in the id or in any property, without regard to case */
+                search?: string;
+                /** @description only those of this company */
+                company?: string;
+                /** @description 1 to 1000, default 50 */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string;
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileList"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSubscription: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the subscription */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description no reporter said anything of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteSubscription: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description no reporter said anything of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listUsers: {
+        parameters: {
+            query?: {
+                /** @description text in the id or in any property, without regard to case */
+                search?: string;
+                /** @description only those of this company */
+                company?: string;
+                /** @description 1 to 1000, default 50 */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string;
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileList"];
+                };
+            };
+            /** @description all mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getUser: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the user */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description no reporter said anything of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUser: {
+        parameters: {
+            query?: {
+                /** @description whose traffic; `default` when not given */
+                project?: string;
+            };
+            header?: never;
+            path: {
+                /** @description its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description no reporter said anything of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

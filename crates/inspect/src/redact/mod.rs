@@ -81,6 +81,11 @@ impl Redactor {
         self.mask_attributes_of(&mut exchange.attributes);
     }
 
+    /// A JSON text with the values of all members masked that a rule for fields names; `None` when there are none.
+    pub fn json(&self, text: &str) -> Option<String> {
+        if self.enabled { self.mask_json(text.as_bytes(), 0).map(value::lossy) } else { None }
+    }
+
     /// Whether the value of a header or trailer of this name is masked.
     pub fn masks_header(&self, name: &str) -> bool {
         self.enabled && self.headers.matches(name.as_bytes())

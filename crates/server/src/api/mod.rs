@@ -5,9 +5,11 @@ pub(crate) mod exchanges;
 pub(crate) mod export;
 pub(crate) mod fields;
 pub(crate) mod figures;
+pub(crate) mod governance;
 pub(crate) mod import;
 pub(crate) mod ledger;
 pub(crate) mod live;
+pub(crate) mod profiles;
 pub(crate) mod session;
 pub(crate) mod setup;
 
@@ -25,11 +27,13 @@ use weir_kit::{Clock, Timestamp};
 use weir_model::ProjectId;
 use weir_pipeline::{ImporterKind, RendererKind};
 use weir_query::Filter;
+use weir_state::{Profiles, StateError};
 use weir_store::{Store, StoreError};
 
 use crate::error::Problem;
+use crate::governance::Governed;
 use crate::metrics::Requests;
-use crate::parts::{Addresses, Figures, Pipeline, ReadyCheck, Settings};
+use crate::parts::{Addresses, Figures, Mask, Pipeline, ReadyCheck, Settings};
 
 /// The name of the store among the targets.
 const STORE: &str = "store";
@@ -40,6 +44,9 @@ const SETTLING_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) pipeline: Arc<dyn Pipeline>,
+    pub(crate) profiles: Profiles,
+    pub(crate) governed: Governed,
+    pub(crate) mask: Mask,
     pub(crate) importers: &'static [ImporterKind],
     pub(crate) renderers: &'static [RendererKind],
     pub(crate) figures: Vec<Arc<dyn Figures>>,
@@ -115,6 +122,21 @@ pub(crate) async fn within<T>(
             "the question took more than {} s; narrow the time range or the filter",
             limit.as_secs_f64()
         ))),
+    }
+}
+
+/// Runs work that waits for the disk away from the threads that serve connections.
+pub(crate) async fn state<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+) -> Result<T, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "the state could not be read or written");
+        let detail = "the state could not be read or written; the log of the server says why";
+        Problem::with_status(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| failed(&error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use weir_model::{Exchange, ExchangeId, ProjectId};
-use weir_pipeline::governance::{Governance, Sampling};
-use weir_pipeline::{Credential, Desk, DeskError, ProfileUpdate, Question};
+use weir_pipeline::{Credential, Desk, DeskError, Governance, ProfileUpdate, Question};
 use weir_query::json::MAX_PAGE;
 use weir_query::{Filter, Listing, Order, TimeRange, check};
+use weir_state::ProfileNews;
 
-use crate::api::App;
+use crate::api::{App, state};
 use crate::error::Problem;
 use crate::parts::{Settings, UnknownCredentials};
 
@@ -26,6 +27,18 @@ pub(crate) fn project_of(settings: &Settings, credential: &Credential) -> Option
 }
 
 impl FrontDesk<'_> {
+    /// What is to be kept of it: nothing unmasked.
+    fn news(&self, update: ProfileUpdate) -> ProfileNews {
+        let ProfileUpdate { id, company, sessions, mut properties, .. } = update;
+        let text = Value::Object(std::mem::take(&mut properties)).to_string();
+        let masked = (self.0.mask)(&text);
+        // What cannot be read after masking is left out: nobody can say what is in it.
+        if let Ok(Value::Object(read)) = serde_json::from_str(masked.as_deref().unwrap_or(&text)) {
+            properties = read;
+        }
+        ProfileNews { id, company, sessions, properties }
+    }
+
     fn filter(&self, text: &str) -> Result<Filter, DeskError> {
         check::text(text, self.0.now()).map_err(|mistakes| {
             let detail = mistakes.into_iter().map(|mistake| mistake.detail).collect::<Vec<_>>().join("; ");
@@ -66,14 +79,17 @@ impl Desk for FrontDesk<'_> {
 
     async fn upsert(
         &self,
-        _project: &ProjectId,
-        _updates: Vec<ProfileUpdate>,
+        project: &ProjectId,
+        updates: Vec<ProfileUpdate>,
     ) -> Result<Vec<(usize, String)>, DeskError> {
-        Err(DeskError::Failed("there is no place for profiles".to_owned()))
+        let news = updates.into_iter().map(|update| (update.kind.name(), self.news(update))).collect();
+        let (profiles, project, now) = (self.0.profiles.clone(), project.clone(), self.0.now());
+        let kept = state(move || profiles.upsert(project.as_str(), news, now));
+        kept.await.map_err(|problem| DeskError::Failed(problem.detail))
     }
 
-    fn governance(&self, _project: &ProjectId) -> Arc<Governance> {
-        Arc::new(Governance { tag: "0".to_owned(), sampling: Sampling::default(), rules: Vec::new() })
+    fn governance(&self, project: &ProjectId) -> Arc<Governance> {
+        self.0.governed.current(project)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which receiver a call is for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -77,11 +78,13 @@ impl Collector {
         matches!(self.find(method, path), Found::Receiver(..))
     }
 
-    /// Finds who answers. A trailing slash makes no difference.
+    /// Finds who answers. Slashes at the end and several in a row make no difference: senders put addresses and paths
+    /// together as they come.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found {
+        let path = single_slashes(path);
         let path = match path.strip_suffix('/') {
             Some(shorter) if !shorter.is_empty() => shorter,
-            _ => path,
+            _ => &path,
         };
         let mut others = Vec::new();
         let fixed = self.fixed.get(path).into_iter().flatten().map(|place| (place, Vec::new()));
@@ -97,6 +100,14 @@ impl Collector {
         }
         if others.is_empty() { Found::Nobody } else { Found::OtherMethods(others) }
     }
+}
+
+fn single_slashes(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    Cow::Owned(segments.fold(String::new(), |path, segment| path + "/" + segment))
 }
 
 /// A path with its variable segments made equal.
@@ -170,6 +181,7 @@ mod tests {
             ("POST", "/b%20c/x", "/{bucket}/x [(\"bucket\", \"b c\")]"),
             ("PUT", "/a/b", "/{bucket}/{key} [(\"bucket\", \"a\"), (\"key\", \"b\")]"),
             ("PUT", "//b", "nobody"),
+            ("POST", "//v1///events//", "/v1/events []"),
             ("POST", "/", "nobody"),
             ("POST", "/a/b/c", "nobody"),
         ] {

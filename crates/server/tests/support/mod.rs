@@ -16,10 +16,12 @@ use weir_model::{
 };
 use weir_pipeline::{
     Batch, Call, Credential, Decoded, Delivered, Desk, ExportError, Exporter, Filter, Imported, Importer,
-    ImporterKind, Malformed, Mount, Outcome, Pipeline, PipelineSettings, Processors, Question, QueueSettings,
-    Receiver, Rejected, Renderer, RendererKind, Reply, Start, TargetSpec,
+    ImporterKind, Malformed, Mount, Outcome, Pipeline, PipelineSettings, Processors, ProfileKind,
+    ProfileUpdate, Question, QueueSettings, Receiver, Rejected, Renderer, RendererKind, Reply, Start,
+    TargetSpec,
 };
 use weir_server::{Addresses, Server, ServerHandle, ServerParts, Settings};
+use weir_state::{ProfileLimits, Profiles, State};
 use weir_store::memory::MemoryStore;
 use weir_store::{Position, Store};
 
@@ -66,6 +68,9 @@ impl Fixture {
         let mut parts = ServerParts {
             store: store.clone(),
             pipeline: pipeline.clone(),
+            state: State::in_memory().unwrap(),
+            profiles: Profiles::in_memory(ProfileLimits::default()).unwrap(),
+            mask: Box::new(|text| text.contains("s3cr3t").then(|| text.replace("s3cr3t", "[masked]"))),
             receivers: vec![Box::new(Toy)],
             importers: IMPORTERS,
             renderers: RENDERERS,
@@ -213,11 +218,12 @@ pub struct Toy;
 
 pub const TOY_LIMIT: usize = 100_000;
 
-static MOUNTS: [Mount; 4] = [
+static MOUNTS: [Mount; 5] = [
     Mount::report("POST", "/toy", TOY_LIMIT),
     Mount::report("GET", "/toy", TOY_LIMIT),
     Mount::report("POST", "/toy/{bucket}/events", TOY_LIMIT),
     Mount::desk("GET", "/toy/{token}/paths", TOY_LIMIT),
+    Mount::desk("POST", "/toy/{token}/users", TOY_LIMIT),
 ];
 
 #[async_trait]
@@ -269,13 +275,18 @@ impl Receiver for Toy {
         }
     }
 
-    /// The paths of what matches the query string, or of the exchange that it names.
+    /// Keeps users, or gives the paths of what matches the query string, or of the exchange that it names.
     async fn answer(&self, call: &Call<'_>, desk: &dyn Desk) -> Reply {
         let answer = |status, body: String| Reply { status, headers: Vec::new(), body: body.into_bytes() };
         let credential = Credential { token: call.parameters[0].1.clone(), environment: None };
         let Some(project) = desk.project(&credential) else {
             return answer(StatusCode::UNAUTHORIZED, "who are you?".into());
         };
+        if call.method == "POST" {
+            let users: Vec<Value> = serde_json::from_slice(call.body).unwrap();
+            let refused = desk.upsert(&project, users.iter().map(update).collect()).await.unwrap();
+            return answer(StatusCode::OK, format!("{refused:?} {}", desk.governance(&project).tag));
+        }
         let text = call.query.unwrap_or("");
         let found = match text.parse() {
             Ok(id) => desk.get(&project, id).await.map(|found| found.into_iter().collect()),
@@ -296,6 +307,20 @@ impl Receiver for Toy {
             headers: Vec::new(),
             body: format!("toy: {}", malformed.reason).into(),
         }
+    }
+}
+
+fn update(user: &Value) -> ProfileUpdate {
+    ProfileUpdate {
+        kind: match user["kind"].as_str() {
+            Some("company") => ProfileKind::Company,
+            Some("subscription") => ProfileKind::Subscription,
+            _ => ProfileKind::User,
+        },
+        id: user["id"].as_str().unwrap_or("").to_owned(),
+        company: user["company"].as_str().map(str::to_owned),
+        sessions: Vec::new(),
+        properties: user["properties"].as_object().cloned().unwrap_or_default(),
     }
 }
 

@@ -40,13 +40,14 @@ pub struct RunningGateway {
 /// Starts the proxy with what is configured, and the Admin API to change it.
 pub async fn start(
     settings: &Settings,
+    state: &State,
     pipeline: &Arc<Pipeline>,
     targets: Reconciler,
 ) -> Result<RunningGateway> {
     // Routes and targets are in place before the first connection is accepted.
     let snapshots = SnapshotHandle::new(Snapshot::empty());
     let counter = Arc::new(OnceLock::new());
-    let admin = open_admin(settings, snapshots.clone(), counter.clone())?;
+    let admin = open_admin(settings, state, snapshots.clone(), counter.clone())?;
     let mut plugins = admin.exporters();
     let configured_now = plugins.borrow_and_update().clone();
     targets.apply(&configured(&configured_now)).await;
@@ -193,15 +194,15 @@ fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
 
 fn open_admin(
     settings: &Settings,
+    state: &State,
     snapshots: SnapshotHandle,
     counter: Arc<OnceLock<GatewayCounter>>,
 ) -> Result<Admin> {
     let declarative = settings.gateway.declarative_config.as_deref();
     let state = match declarative {
-        Some(_) => State::in_memory(),
-        None => State::open(&settings.data_dir.join("state.db")),
-    }
-    .context("the configuration cannot be opened")?;
+        Some(_) => State::in_memory().context("the configuration cannot be opened")?,
+        None => state.clone(),
+    };
     let traffic = move || {
         let counts = counter.get().map(GatewayCounter::counts).unwrap_or_default();
         Traffic {

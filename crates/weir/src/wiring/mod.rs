@@ -20,6 +20,7 @@ use weir_inspect::RedactSettings;
 use weir_kit::SystemClock;
 use weir_pipeline::{Pipeline, PipelineSettings, ProcessorSettings, Processors, Sampling};
 use weir_server::ServerHandle;
+use weir_state::State;
 use weir_wire::tyk::pump::PumpHandle;
 
 use self::gateway::RunningGateway;
@@ -49,6 +50,7 @@ impl Weir {
         let data = &settings.data_dir;
         std::fs::create_dir_all(data).with_context(|| format!("cannot use data_dir {}", data.display()))?;
 
+        let state = State::open(&data.join("state.db")).context("the configuration cannot be opened")?;
         let paths = PathsFile::open(&settings.data_dir);
         let pipeline = open_pipeline(&settings, &paths)?;
         let store = match roles.server {
@@ -69,7 +71,7 @@ impl Weir {
         }
 
         let gateway = match roles.gateway {
-            true => Some(gateway::start(&settings, &pipeline, targets).await?),
+            true => Some(gateway::start(&settings, &state, &pipeline, targets).await?),
             false => None,
         };
         let mut run_file = RunFile::new(&settings.data_dir);
@@ -77,7 +79,7 @@ impl Weir {
             run_file.addresses.extend(gateway.addresses());
         }
         let server = match &store {
-            Some(store) => Some(server::start(&settings, store, &pipeline, gateway.as_ref()).await?),
+            Some(store) => Some(server::start(&settings, state, store, &pipeline, gateway.as_ref()).await?),
             None => None,
         };
         if let Some(server) = &server {
@@ -117,21 +119,26 @@ fn open_pipeline(settings: &Settings, paths: &PathsFile) -> Result<Arc<Pipeline>
     let mut journal = PipelineSettings::in_directory(settings.data_dir.join("journal"));
     journal.journal.max_bytes = settings.journal.max_bytes;
     journal.journal.eventual_delay = settings.journal.sync_interval;
-    let redact = &settings.redact;
     let processors = Processors::standard(ProcessorSettings {
         users: Vec::new(),
         learned: paths.learned.clone(),
-        redact: RedactSettings {
-            enabled: redact.enabled,
-            mask_headers: redact.mask_headers.clone(),
-            keep_headers: redact.keep_headers.clone(),
-            mask_parameters: redact.mask_parameters.clone(),
-            keep_parameters: redact.keep_parameters.clone(),
-            mask_fields: redact.mask_fields.clone(),
-            keep_fields: redact.keep_fields.clone(),
-            max_inflated_bytes: redact.max_inflated_bytes,
-        },
+        redact: redact_settings(settings),
         sampling: Sampling { one_in: settings.sample.one_in, slow: settings.sample.slow },
     });
     Ok(Arc::new(Pipeline::open(journal, processors, Arc::new(SystemClock))?))
+}
+
+/// What is masked, wherever it comes in.
+fn redact_settings(settings: &Settings) -> RedactSettings {
+    let redact = &settings.redact;
+    RedactSettings {
+        enabled: redact.enabled,
+        mask_headers: redact.mask_headers.clone(),
+        keep_headers: redact.keep_headers.clone(),
+        mask_parameters: redact.mask_parameters.clone(),
+        keep_parameters: redact.keep_parameters.clone(),
+        mask_fields: redact.mask_fields.clone(),
+        keep_fields: redact.keep_fields.clone(),
+        max_inflated_bytes: redact.max_inflated_bytes,
+    }
 }

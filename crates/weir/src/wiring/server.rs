@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use weir_gateway::{GatewayCounter, GatewayCounts};
+use weir_inspect::Redactor;
 use weir_kit::SystemClock;
 use weir_model::Exchange;
 use weir_pipeline::{JournalStatus, LedgerSnapshot, NoRoom, Pipeline, Receipt};
@@ -14,6 +15,7 @@ use weir_server::{
     Addresses, Figure, FigureKind, Figures, Server, ServerHandle, ServerParts, Tap, UnknownCredentials,
     Wanted,
 };
+use weir_state::{ProfileLimits, Profiles, State};
 use weir_store::Store;
 use weir_wire::registry;
 
@@ -23,6 +25,7 @@ use crate::settings::{self, Settings};
 /// Starts the server over the store and the pipeline.
 pub async fn start(
     settings: &Settings,
+    state: State,
     store: &Arc<dyn Store>,
     pipeline: &Arc<Pipeline>,
     gateway: Option<&RunningGateway>,
@@ -36,9 +39,15 @@ pub async fn start(
         .context("a receiver cannot be built")?;
     let capture = gateway.map(|gateway| Arc::new(CaptureBooks::new(gateway.counter())));
     let figures = gateway.map(|gateway| Arc::new(GatewayFigures(gateway.counter())) as Arc<dyn Figures>);
+    let profiles = Profiles::open(&settings.data_dir.join("profiles.db"), ProfileLimits::default())
+        .context("the profiles cannot be opened")?;
+    let redactor = Redactor::new(&super::redact_settings(settings));
     let parts = ServerParts {
         store: store.clone(),
         pipeline: Arc::new(Facade { pipeline: pipeline.clone(), capture }),
+        state,
+        profiles,
+        mask: Box::new(move |json| redactor.json(json)),
         receivers,
         importers: registry::IMPORTERS,
         renderers: registry::RENDERERS,

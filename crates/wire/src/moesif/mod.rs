@@ -3,18 +3,23 @@
 //! ---
 //! In reading order: [`event`] (the format as written), [`encode`] with [`mask`] and [`client_ip`], `read` (the format as it
 //! is met), [`decode`]; [`config`]; [`served`] and [`remote`] (what the service says), [`sampling`],
-//! [`exporter`]; [`policy`] (calls under way) with [`identity`], [`rules`] and [`template`].
+//! [`exporter`]; [`policy`] (calls under way) with [`identity`], [`rules`] and [`template`]; [`receiver`] with [`actions`],
+//! `entities` (users, companies, subscriptions) and `documents` (what we say as the service).
 
+pub mod actions;
 pub mod client_ip;
 pub mod config;
 pub mod decode;
+mod documents;
 pub mod encode;
+mod entities;
 pub mod event;
 pub mod exporter;
 pub mod identity;
 pub mod mask;
 pub mod policy;
 mod read;
+pub mod receiver;
 pub mod remote;
 pub mod rules;
 pub mod sampling;
@@ -25,7 +30,8 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 
-use weir_pipeline::ExporterKind;
+use weir_kit::Kind;
+use weir_pipeline::{ExporterKind, Receiver};
 
 /// Sends events.
 pub const EXPORTER: ExporterKind = ExporterKind {
@@ -35,6 +41,10 @@ pub const EXPORTER: ExporterKind = ExporterKind {
     fields: config::FIELDS,
     build: exporter::build,
 };
+
+/// Accepts the whole Collection API.
+pub const RECEIVER: Kind<dyn Receiver> =
+    Kind { name: "moesif", fields: &[], build: |_| Ok(Box::new(receiver::Moesif)) };
 
 /// Header that identifies the account, on every call.
 pub const APPLICATION_ID: &str = "x-moesif-application-id";

@@ -2,6 +2,7 @@
 
 mod decoding;
 mod governing;
+mod receiving;
 mod round_trip;
 mod settings;
 mod transport;

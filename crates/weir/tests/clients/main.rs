@@ -1,0 +1,7 @@
+//! Real clients of others, unmodified, against a running weir; see README.md beside this file.
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod moesif;
+#[path = "../support/mod.rs"]
+mod support;
