@@ -30,7 +30,6 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (project, kind, id)
     );
     CREATE INDEX profile_newest ON profile (project, kind, last_seen, id);
-    CREATE INDEX profile_company ON profile (project, kind, company, last_seen, id);
     CREATE TABLE tally (project TEXT PRIMARY KEY, profiles INTEGER NOT NULL) WITHOUT ROWID;
 "];
 
