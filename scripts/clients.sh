@@ -15,8 +15,9 @@ place="$(cd "$TARGET/clients" && pwd)/$name"
 exec 9>"$place.lock"
 flock 9
 
-pins=("$source_folder"/requirements.txt "$source_folder"/package-lock.json)
-wanted=$(cat "${pins[@]}" 2>/dev/null | sha256sum)
+wanted=$(cd "$source_folder" && for pins in requirements.txt package-lock.json; do
+  [[ ! -f $pins ]] || sha256sum "$pins"
+done)
 if [[ "$(cat "$place/installed" 2>/dev/null)" != "$wanted" ]]; then
   rm -rf "$place"
   if [[ -f "$source_folder/requirements.txt" ]]; then
