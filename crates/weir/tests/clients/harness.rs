@@ -11,14 +11,14 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A client that is installed: a folder beside this file.
-pub struct Client {
+pub(crate) struct Client {
     sources: PathBuf,
     installed: PathBuf,
 }
 
 impl Client {
     /// The client of this folder, installed if it is not yet.
-    pub fn installed(name: &str) -> Self {
+    pub(crate) fn installed(name: &str) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let output = Command::new(here.join("../../scripts/clients.sh"))
             .arg(name)
@@ -34,14 +34,14 @@ impl Client {
     }
 
     /// Runs a Python script of the folder and gives what it saw.
-    pub async fn python(&self, script: &str, arguments: &[&str]) -> Running {
+    pub(crate) async fn python(&self, script: &str, arguments: &[&str]) -> Running {
         let mut command = Command::new(self.installed.join("bin/python"));
         command.arg(self.sources.join(script)).args(arguments).env("PYTHONWARNINGS", "ignore");
         Running::start(command).await
     }
 
     /// Runs a Node script of the folder and gives what it saw.
-    pub async fn node(&self, script: &str, arguments: &[&str]) -> Running {
+    pub(crate) async fn node(&self, script: &str, arguments: &[&str]) -> Running {
         let mut command = Command::new("node");
         command.arg(self.sources.join(script)).args(arguments);
         command.env("NODE_PATH", self.installed.join("node_modules")).env("NODE_NO_WARNINGS", "1");
@@ -50,9 +50,9 @@ impl Client {
 }
 
 /// A script that has said what it saw, and may have more to send in the background.
-pub struct Running {
+pub(crate) struct Running {
     /// The JSON of its line `saw {…}`.
-    pub saw: Value,
+    pub(crate) saw: Value,
     child: Child,
 }
 
@@ -75,7 +75,7 @@ impl Running {
     }
 
     /// Lets it end and waits until it has.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.child.stdin.take());
         let deadline = Instant::now() + PATIENCE;
         loop {
