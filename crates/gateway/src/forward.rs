@@ -43,8 +43,14 @@ pub(crate) async fn forward(
     onward: &Onward,
 ) -> Result<Forwarded, Box<Answer>> {
     let snapshot = Rc::clone(&recorder.call.snapshot);
-    let found = recorder.call.route.and_then(|index| snapshot.routes.get(index));
-    let service = found.and_then(|route| snapshot.services.get(route.service?));
+    let bucketed = recorder.call.bucketed.clone();
+    let (found, service) = match &bucketed {
+        Some(bucketed) => (Some(&bucketed.route), Some(&bucketed.service)),
+        None => {
+            let found = recorder.call.route.and_then(|index| snapshot.routes.get(index));
+            (found, found.and_then(|route| snapshot.services.get(route.service?)))
+        }
+    };
     let (Some(route), Some(service)) = (found, service) else {
         let message = "no Service found with those values";
         return Err(Answer::message(StatusCode::SERVICE_UNAVAILABLE, message).into());

@@ -4,7 +4,7 @@
 //! In reading order: `proxy` (the story of a call, top to bottom), [`snapshot`] (what it is configured to do),
 //! [`plugins`] (who may look and change on the way), [`answer`] (what it says itself), [`framing`] (what is refused
 //! before anybody reads it), `forward` and `upstream` (connections to services), `bodies`, `headers`, [`capture`] (the
-//! record of a call), `listener`, [`gateway`] (start and stop), [`settings`].
+//! record of a call), `listener`, [`gateway`] (start and stop), [`gateway_url`] (hosts that name their target themselves), [`settings`].
 //!
 //! How it is configured, in reading order: [`entities`] (what can be configured), [`admin`] and [`declarative`] (how), [`assemble`]
 //! (from entities to a snapshot), [`router`].
@@ -24,6 +24,7 @@ pub mod entities;
 mod forward;
 pub mod framing;
 pub mod gateway;
+pub mod gateway_url;
 mod headers;
 mod listener;
 pub mod plugins;

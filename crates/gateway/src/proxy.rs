@@ -66,7 +66,7 @@ async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Bo
             plugin.rewrite(&mut recorder.call);
         }
     }
-    let found = find_route(recorder);
+    let found = find_way(recorder);
     recorder.routed();
     let mut onward = found?;
     let mut body = measured(recorder, body);
@@ -96,6 +96,20 @@ async fn attend(recorder: &mut Recorder, body: Incoming) -> Result<Forwarded, Bo
         }
     }
     forward(recorder, body, &onward).await
+}
+
+/// Where the call goes: where its gateway URL says, else where its route does.
+fn find_way(recorder: &mut Recorder) -> Result<Onward, Box<Answer>> {
+    if let Some(urls) = &recorder.connection.worker.common.settings.gateway_urls {
+        urls.apply(&mut recorder.call)?;
+        if recorder.call.bucketed.is_some() {
+            let request = &recorder.call.request;
+            let path = path_and_query(request.uri.path(), request.uri.query())?;
+            let upgrade = recorder.upgrade_undecided && wants_upgrade(&recorder.call);
+            return Ok(Onward { path, stripped: None, upgrade });
+        }
+    }
+    find_route(recorder)
 }
 
 /// Finds the route and what it makes of the path.
@@ -215,6 +229,9 @@ fn refused(refusal: Refusal) -> Answer {
 fn pass_on(mut recorder: Box<Recorder>, forwarded: Forwarded) -> Response<ResponseBody> {
     let (mut parts, incoming) = forwarded.response.into_parts();
     from_service(&recorder, &mut parts);
+    if let Some(bucketed) = &recorder.call.bucketed {
+        bucketed.rewrite_location(&mut parts.headers);
+    }
     let chain_filters = recorder.call.snapshot.chain(recorder.call.route).has(Phases::BODY_FILTER);
     let filtered = chain_filters && !incoming.is_end_stream();
     filter_head(&mut recorder, &mut parts);

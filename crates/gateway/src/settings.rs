@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::framing::Limits;
+use crate::gateway_url::GatewayUrls;
 
 /// Settings of the data plane.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub report_headers: bool,
     /// Connections to services.
     pub upstream: UpstreamSettings,
+    /// Host names that say themselves where calls go on to; `None` for none.
+    pub gateway_urls: Option<GatewayUrls>,
     /// What is recorded of every call.
     pub capture: CaptureSettings,
 }
@@ -57,6 +60,7 @@ impl Default for Settings {
             token: concat!("weir/", env!("CARGO_PKG_VERSION")).to_owned(),
             report_headers: true,
             upstream: UpstreamSettings::default(),
+            gateway_urls: None,
             capture: CaptureSettings::default(),
         }
     }

@@ -86,6 +86,7 @@ impl Recorder {
             kept: http::Extensions::new(),
             snapshot: worker.snapshot(),
             route: None,
+            bucketed: None,
         };
         let wish = worker.wish;
         let (head_bytes, refused_line, upgrade) = match seen {

@@ -35,6 +35,7 @@ pub use registry::{Configured, PLUGINS, PluginKind, PluginRegistry};
 
 use crate::answer::Answer;
 use crate::capture::redact::Names;
+use crate::gateway_url::Bucketed;
 use crate::snapshot::{HeldSnapshot, Route, Service};
 
 /// One configured plugin. Shared by all workers; what belongs to a call lives in [`Call`].
@@ -246,16 +247,24 @@ pub struct Call {
     pub snapshot: HeldSnapshot,
     /// Index of the route, once it is known.
     pub route: Option<usize>,
+    /// Where the call goes instead of a route's service, when it came under a gateway URL.
+    pub bucketed: Option<Rc<Bucketed>>,
 }
 
 impl Call {
     /// The route that matched.
     pub fn route(&self) -> Option<&Route> {
+        if let Some(bucketed) = &self.bucketed {
+            return Some(&bucketed.route);
+        }
         self.snapshot.routes.get(self.route?)
     }
 
     /// The service of the route.
     pub fn service(&self) -> Option<&Service> {
+        if let Some(bucketed) = &self.bucketed {
+            return Some(&bucketed.service);
+        }
         self.snapshot.service_of(self.route?)
     }
 

@@ -56,6 +56,14 @@ pub struct Gateway {
     pub project: String,
     pub environment: Option<String>,
     pub capture: Capture,
+    pub gateway_urls: GatewayUrls,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct GatewayUrls {
+    pub host: Option<String>,
+    pub targets: Vec<String>,
+    pub tokens: BTreeMap<String, Secret>,
 }
 
 #[derive(Debug, Deserialize)]

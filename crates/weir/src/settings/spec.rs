@@ -69,6 +69,26 @@ static GATEWAY: &[FieldSpec] = &[
     key("project", Text, r#""default""#, "project that captured traffic belongs to"),
     FieldSpec::new("environment", Text, "deployment environment put on captured traffic"),
     section("capture", CAPTURE, "what the gateway keeps of each call"),
+    section(
+        "gateway_urls",
+        GATEWAY_URLS,
+        "hosts such as foo-example-com-bucket.gw.test, whose calls go on to foo.example.com and are recorded under the bucket",
+    ),
+];
+
+static GATEWAY_URLS: &[FieldSpec] = &[
+    FieldSpec::new("host", Text, "what such hosts end with, after a dot; off when left out"),
+    key(
+        "targets",
+        NAMES,
+        "[]",
+        "where calls may go: example.com, *.example.com, example.com:8080 or example.com:*; nowhere else, since a gateway that goes \
+         wherever callers say is an open proxy into your network",
+    ),
+    FieldSpec {
+        secret: true,
+        ..key("tokens", Map(&Text), "{}", "by bucket, what callers must show in Runscope-Bucket-Auth")
+    },
 ];
 
 static CAPTURE: &[FieldSpec] = &[

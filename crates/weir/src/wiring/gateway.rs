@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use weir_gateway::admin::{Admin, AdminOptions, NodeInfo, Traffic};
 use weir_gateway::assemble::ExporterPlugin;
 use weir_gateway::capture::Sink;
+use weir_gateway::gateway_url::GatewayUrls;
 use weir_gateway::settings::{CaptureSettings, Certificate};
 use weir_gateway::snapshot::{Snapshot, SnapshotHandle};
 use weir_gateway::{Gateway, GatewayCounter, GatewayHandle};
@@ -134,6 +135,12 @@ fn proxy_settings(settings: &Settings) -> Result<weir_gateway::settings::Setting
     proxy.head.headers = ours.max_header_count;
     for network in &ours.trusted_ips {
         proxy.trusted_ips.push(network.parse().context("gateway.trusted_ips")?);
+    }
+    let urls = &ours.gateway_urls;
+    if let Some(host) = &urls.host {
+        let tokens = urls.tokens.iter().map(|(bucket, token)| (bucket.clone(), token.expose().to_owned()));
+        let urls = GatewayUrls::new(host, &urls.targets, tokens).context("gateway.gateway_urls.targets")?;
+        proxy.gateway_urls = Some(urls);
     }
     if proxy.listen_tls.is_empty() {
         return Ok(proxy);
