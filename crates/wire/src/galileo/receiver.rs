@@ -49,6 +49,8 @@ impl Receiver for Galileo {
         let status = match outcome.saved {
             _ if outcome.busy => StatusCode::SERVICE_UNAVAILABLE,
             saved if saved == outcome.offered => StatusCode::OK,
+            // Senders of the first generation were never told that a token is unknown (kong-analytics, section 5).
+            0 if outcome.unknown_credential && is_old(call) => StatusCode::MULTI_STATUS,
             // Never a status that makes senders try again: nothing would be different then.
             0 => StatusCode::BAD_REQUEST,
             _ => StatusCode::MULTI_STATUS,
@@ -64,9 +66,12 @@ impl Receiver for Galileo {
         let body = summary(std::slice::from_ref(&malformed.reason), 0, 0);
         // Senders of the first generation repeat everything but 200, 207 and 400 for ever; that must help, then.
         let helps = malformed.status.is_server_error() || malformed.status == StatusCode::REQUEST_TIMEOUT;
-        let old = call.mount.starts_with("/1.0.0/");
-        answer(if old && !helps { StatusCode::BAD_REQUEST } else { malformed.status }, body)
+        answer(if is_old(call) && !helps { StatusCode::BAD_REQUEST } else { malformed.status }, body)
     }
+}
+
+fn is_old(call: &Call<'_>) -> bool {
+    call.mount.starts_with("/1.0.0/")
 }
 
 /// What every answer says, members in the order of the original.

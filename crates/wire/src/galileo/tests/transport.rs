@@ -349,6 +349,19 @@ fn answers_are_those_of_the_original() {
         reply(Outcome { offered: 5, saved: 0, rejected: rejected(&[0, 1, 2, 3, 4]), ..Outcome::default() });
     let words = "{\"errors\":[\"ALF[0] unknown token\",\"ALF[1] unknown token\"],\"sent\":5,\"saved\":0}\n";
     assert_eq!(shown(&none), (400, words));
+    let unknown = Outcome {
+        offered: 5,
+        rejected: rejected(&[0, 1, 2, 3, 4]),
+        unknown_credential: true,
+        ..Outcome::default()
+    };
+    assert_eq!(reply(unknown.clone()).status, 400);
+    let old = with_call("/1.0.0/batch", &body, |call| Galileo.reply(call, &unknown));
+    assert_eq!(
+        shown(&old),
+        (207, words),
+        "the first generation repeats anything else for ever, or counts it as bad"
+    );
     let busy = reply(Outcome { offered: 5, busy: true, ..Outcome::default() });
     assert_eq!(busy.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(busy.headers.contains(&("retry-after", "1".to_owned())));
