@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::response;
+use http::{HeaderMap, response};
 use weir_model::Identity;
 use weir_pipeline::{CaptureWish, Policy, PolicyAnswer, PolicyCall};
 
@@ -72,8 +72,8 @@ impl Plugin for ExporterPlugin {
         for (name, value) in verdict.attributes {
             call.attributes.set(name, value);
         }
-        call.request.headers.extend(harmless(verdict.request_headers));
-        call.response_headers.extend(harmless(verdict.response_headers));
+        set(&mut call.request.headers, verdict.request_headers);
+        set(&mut call.response_headers, verdict.response_headers);
         verdict.answer.map(answer)
     }
 
@@ -116,10 +116,14 @@ fn learn(known: &mut Identity, told: Identity) {
     }
 }
 
-/// Headers that say how a message is framed or where it goes are not for others to set.
-fn harmless(headers: Vec<(HeaderName, HeaderValue)>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+/// Sets headers, but for those that say how a message is framed or where it goes.
+fn set(headers: &mut HeaderMap, told: Vec<(HeaderName, HeaderValue)>) {
     let ours = [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE];
-    headers.into_iter().filter(move |(name, _)| !ours.contains(name))
+    for (name, value) in told {
+        if !ours.contains(&name) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 fn answer(told: PolicyAnswer) -> Answer {

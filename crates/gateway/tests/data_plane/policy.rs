@@ -131,14 +131,16 @@ fn guarded(body_bytes: usize) -> (TestGateway, Arc<Mutex<Vec<String>>>) {
 #[test]
 fn what_a_policy_knows_is_recorded_and_what_it_adds_is_sent() {
     let (gateway, seen) = guarded(0);
-    let answer = gateway.connect().call("GET /a HTTP/1.1\r\nHost: a.test\r\nAuthorization: s3cret\r\n\r\n");
+    let answer = gateway
+        .connect()
+        .call("GET /a HTTP/1.1\r\nHost: a.test\r\nAuthorization: s3cret\r\nX-Call: theirs\r\n\r\n");
     let exchange = gateway.exchange();
     let id = exchange.id.to_string();
     assert_eq!((answer.status, answer.field("x-call")), (200, Some(id.as_str())));
     assert_eq!(answer.field("x-b"), Some("by policy"));
     let sent = answer.text();
     assert_eq!(field(&sent, "x-call"), Some(id.as_str()));
-    assert!(!sent.contains("elsewhere"), "{sent}");
+    assert!(!sent.contains("elsewhere") && !sent.contains("theirs"), "{sent}");
     assert_eq!(exchange.identity.user.as_deref(), Some("user of 6"));
     assert_eq!((exchange.identity.session.as_deref(), exchange.identity.company), (Some("session"), None));
     assert_eq!(exchange.request.headers.text("authorization").as_deref(), Some("[redacted]"));

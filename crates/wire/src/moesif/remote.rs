@@ -178,11 +178,11 @@ impl Remote {
     pub async fn refresh(&self) -> Result<(), String> {
         let mut served = (*self.served()).clone();
         let outcome = self.fetch(&mut served).await;
+        let served = self.enforced(served).await;
         self.served.send_if_modified(|known| {
-            let is_new = **known != served;
+            let is_new = *known != served;
             if is_new {
-                self.enforce(&served);
-                *known = Arc::new(served);
+                *known = served;
             }
             is_new
         });
@@ -190,9 +190,21 @@ impl Remote {
         outcome
     }
 
-    /// Puts the rules of what was served in force.
-    pub(super) fn enforce(&self, served: &Served) {
-        let rules = Rules::of(served);
+    /// The same, with its rules in force. Many expressions take a while to compile.
+    async fn enforced(&self, served: Served) -> Arc<Served> {
+        let served = Arc::new(served);
+        if self.served() != served {
+            let made = served.clone();
+            match tokio::task::spawn_blocking(move || Rules::of(&made)).await {
+                Ok(rules) => self.enforce(rules),
+                Err(error) => tracing::error!(%error, "governance rules were not put in force"),
+            }
+        }
+        served
+    }
+
+    /// Puts rules in force.
+    pub(super) fn enforce(&self, rules: Rules) {
         for problem in rules.problems.iter().take(MAX_PROBLEMS_TOLD) {
             tracing::warn!(endpoint = %self.endpoint, problem, "a governance rule does not apply");
         }

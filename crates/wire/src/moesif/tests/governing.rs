@@ -12,6 +12,7 @@ use super::vectors::{config_of, vectors};
 use crate::moesif::config::{Config, FIELDS};
 use crate::moesif::policy::Governor;
 use crate::moesif::remote::{Remote, Served};
+use crate::moesif::rules::Rules;
 use crate::moesif::{TRANSACTION_ID, attribute, served};
 use crate::parts;
 
@@ -21,11 +22,8 @@ fn governor(config: &Config, served: &Value) -> Governor {
         let (rules, bad) = served::rules(served["rules"].to_string().as_bytes()).unwrap();
         assert!(bad.is_empty(), "{bad:?}");
         let config = served::config(served["config"].to_string().as_bytes()).unwrap();
-        remote.enforce(&Served {
-            config: Some(Arc::new(config)),
-            rules: Arc::new(rules),
-            ..Served::default()
-        });
+        let served = Served { config: Some(Arc::new(config)), rules: Arc::new(rules), ..Served::default() };
+        remote.enforce(Rules::of(&served));
     }
     Governor::new(config, remote)
 }
