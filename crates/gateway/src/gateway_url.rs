@@ -224,6 +224,7 @@ fn bucketed(bucket: &str, target: &str, port: u16, tls: bool, gateway_host: Stri
     let route = Route {
         id: label.clone(),
         name: Some(label),
+        hosts: Vec::new(),
         service: None,
         strip_path: false,
         preserve_host: false,
