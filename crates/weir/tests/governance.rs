@@ -68,11 +68,12 @@ impl Service {
     async fn event(&self, path: &str, status: u16) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.state.lock().unwrap().events.iter().find(|event| {
+            let wanted = |event: &&Value| {
                 event["response"]["status"] == status
                     && event["request"]["uri"].as_str().unwrap().ends_with(path)
-            });
-            if let Some(event) = found.cloned() {
+            };
+            let found = self.state.lock().unwrap().events.iter().find(wanted).cloned();
+            if let Some(event) = found {
                 return event;
             }
             assert!(Instant::now() < deadline, "no event of {path} with {status}");
