@@ -20,6 +20,7 @@ for purpose in "${@:-test}"; do
   case "$purpose" in
     test)
       wants "chromium|chromium-browser|google-chrome|google-chrome-stable" chromium
+      wants kcat kcat
       # Debian keeps PostgreSQL's programs out of the way.
       compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wants initdb postgresql
       wants python3 python3

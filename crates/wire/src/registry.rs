@@ -6,8 +6,8 @@ use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
 use crate::{
-    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, moesif, prometheus, runscope,
-    splunk, sql, statsd, stdout, syslog, tyk, webhook, weir,
+    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, kafka, moesif, prometheus, runscope,
+    s3, splunk, sql, statsd, stdout, syslog, tyk, webhook, weir,
 };
 
 /// Everything exchanges can be sent to, sorted by name.
@@ -20,10 +20,12 @@ pub static EXPORTERS: &[ExporterKind] = &[
     webhook::EXPORTER,
     influx::EXPORTER,
     influx::SECOND,
+    kafka::EXPORTER,
     galileo::first::EXPORTER,
     moesif::EXPORTER,
     prometheus::EXPORTER,
     runscope::EXPORTER,
+    s3::EXPORTER,
     splunk::EXPORTER,
     sql::EXPORTER,
     sql::AGGREGATE,

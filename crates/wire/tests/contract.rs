@@ -98,6 +98,17 @@ async fn influx2_exporter() {
     check_exporter(ExporterCase { build: &build, accepts: Answer::with(204, "") }).await;
 }
 
+/// What it writes is checked in `kafka.rs`, against a real implementation of the protocol.
+#[tokio::test]
+async fn kafka_exporter() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let exporter = build(exporter("kafka").unwrap(), json!({"broker": [nobody], "topic": "t", "timeout": 2}));
+    let at = Timestamp::from_seconds(1);
+    let exchanges = [Arc::new(Exchange::new(ExchangeId::new(at), at, Request::default()))];
+    let outcome = exporter.export(&Batch { exchanges: &exchanges, next_position: 1 }).await;
+    assert!(matches!(outcome, Err(ExportError::Retry { .. })), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn mashape_analytics_exporter() {
     let kind = exporter("mashape-analytics").unwrap();
@@ -121,6 +132,16 @@ async fn moesif_exporter() {
 async fn prometheus_exporter() {
     let kind = exporter("prometheus").unwrap();
     check_local_exporter(&|| build(kind, json!({"listen_address": "127.0.0.1:0"}))).await;
+}
+
+#[tokio::test]
+async fn s3_exporter() {
+    let kind = exporter("s3").unwrap();
+    let build = |address: SocketAddr| {
+        let url = format!("http://{address}");
+        build(kind, json!({"endpoint": url, "bucket": "b", "access_key_id": "i", "secret_access_key": "s"}))
+    };
+    check_exporter(ExporterCase { build: &build, accepts: Answer::with(200, "") }).await;
 }
 
 #[tokio::test]

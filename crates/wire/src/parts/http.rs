@@ -75,7 +75,8 @@ impl Caller {
     /// Makes a call and reads the answer, whatever its status. Everything that goes wrong before the answer is complete is
     /// worth another attempt, except a request that cannot be made at all.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, ExportError> {
-        let answer = request.send().await.map_err(|error| failure(&error))?;
+        // The address may hold a secret.
+        let answer = request.send().await.map_err(|error| failure(&error.without_url()))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = read_capped(answer, self.max_answer_bytes).await?;
         Ok(Answer { status, headers, body })
@@ -105,7 +106,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 
 async fn read_capped(mut answer: Response, max: usize) -> Result<Vec<u8>, ExportError> {
     let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error.without_url()))? {
         let room = max - text.len();
         text.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if text.len() == max {

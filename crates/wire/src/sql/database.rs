@@ -92,19 +92,20 @@ impl Database {
             None => self.connect().await?,
         };
         let mut rejected = Vec::new();
-        let mut parts = vec![0..entries.len()];
-        while let Some(part) = parts.pop() {
-            let some = entries.get(part.clone()).unwrap_or_default();
+        // First and end of the parts that are still to be written, the next one last.
+        let mut parts = vec![(0, entries.len())];
+        while let Some((first, end)) = parts.pop() {
+            let some = entries.get(first..end).unwrap_or_default();
             match write_once(&mut client, some, output).await {
                 Ok(()) => {}
                 Err(Trouble::Later(error)) => {
                     output.reset();
                     return Err(error);
                 }
-                Err(Trouble::Data(cause)) if part.len() <= 1 => rejected.push((part.start, cause)),
+                Err(Trouble::Data(cause)) if some.len() <= 1 => rejected.push((first, cause)),
                 Err(Trouble::Data(_)) => {
-                    let middle = part.start + part.len() / 2;
-                    parts.extend([middle..part.end, part.start..middle]);
+                    let middle = first + some.len() / 2;
+                    parts.extend([(middle, end), (first, middle)]);
                 }
             }
         }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use weir_kit::Timestamp;
-use weir_model::{Exchange, Headers, Protocol, Value};
+use weir_model::{Exchange, Headers, Value};
 
 use crate::parts::content_length;
 use crate::tyk;
-use crate::tyk::record::{Geo, GraphQl, Latency, Record, Text, Time};
+use crate::tyk::record::{Geo, Latency, Record, Text, Time};
 
 /// The record of an exchange, with dumps of request and response if `detailed`.
 pub fn record(exchange: &Exchange, detailed: bool) -> Record<'_> {
@@ -55,10 +55,6 @@ pub fn record(exchange: &Exchange, detailed: bool) -> Record<'_> {
         track_path: template.is_some(),
         original_path: Cow::Borrowed(&request.path),
         listen_path: named(exchange, "tyk.listen_path", None),
-        graphql: GraphQl {
-            is_graphql: exchange.operation.as_ref().is_some_and(|call| call.protocol == Protocol::GraphQl),
-            ..GraphQl::default()
-        },
         ..Record::default()
     }
 }

@@ -89,8 +89,11 @@ impl RecordOptions {
         CaptureWish { request_body_bytes: bytes, response_body_bytes: bytes }
     }
 
-    /// In Tyk's order: cut, empty, decode.
+    /// In Tyk's order: omit or cut, empty, decode.
     pub fn apply<'a>(&self, mut record: Record<'a>) -> Record<'a> {
+        if !self.detailed_recording {
+            (record.raw_request, record.raw_response) = (Text::default(), Text::default());
+        }
         if self.max_record_size > 0 {
             cut(&mut record.raw_request, self.max_record_size);
             cut(&mut record.raw_response, self.max_record_size);
@@ -194,6 +197,7 @@ mod tests {
             ..Record::default()
         };
         let changed = RecordOptions {
+            detailed_recording: true,
             max_record_size: 6,
             ignore_fields: vec!["api_key".into()],
             raw_request_decoded: true,
@@ -202,6 +206,9 @@ mod tests {
         .apply(record());
         assert_eq!((changed.raw_request.as_ref(), changed.raw_response.as_ref()), ("GET", "SFRUUC"));
         assert_eq!(changed.api_key, "");
-        assert_eq!(options().apply(record()), record());
+        let all = RecordOptions { detailed_recording: true, ..options() };
+        assert_eq!(all.apply(record()), record());
+        let without = options().apply(record());
+        assert_eq!((without.raw_request.as_ref(), without.raw_response.as_ref()), ("", ""));
     }
 }
