@@ -29,7 +29,5 @@ export type FieldValues = Omit<Schemas["Values"], "values"> & { values: { value:
 
 /** What both sides of the ledger have in common. */
 export type Side = Pick<SourceLedger, "name" | "offered" | "dropped" | "held">;
-
-/** What reporters said of a user or company. */
-export type Profile = { id: string; name: string | null; email: string | null; company: string | null; first_seen: string; last_seen: string; sessions: string[]; properties: Record<string, unknown> };
-export type ProfileList = { profiles: Profile[]; next: string | null; without_profile: { id: string; count: number }[] | null };
+export type Profile = Schemas["Profile"];
+export type ProfileList = Schemas["ProfileList"];
