@@ -2,6 +2,7 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gatewayTests } from "./gateway";
+import { peopleTests } from "./people";
 import { complaints, eventually, expectTotal, findings, launch, open, send, shell, shot, startApi, total, WEIR } from "./support";
 
 let browser: Browser;
@@ -390,6 +391,7 @@ describe("by keyboard alone", () => {
 });
 
 gatewayTests(() => browser, () => api.address);
+peopleTests(() => browser);
 
 describe("for everybody", () => {
   const PAGES: [string, string, (page: Page) => Promise<unknown>][] = [
@@ -399,6 +401,8 @@ describe("for everybody", () => {
     ["mistake", "/traffic?q=latency:>fast", (page) => page.getByRole("alert").first().waitFor()],
     ["chart", "/traffic?tab=chart&by=status", (page) => page.getByRole("application", { name: /^Latency over time: / }).waitFor()],
     ["top", "/traffic?tab=top", (page) => page.getByRole("table", { name: "Top endpoint" }).getByRole("button").first().waitFor()],
+    ["users", "/users", (page) => page.getByRole("link", { name: "u-bare" }).waitFor()],
+    ["user", "/users/u-ada", (page) => page.getByRole("region", { name: "Properties" }).waitFor()],
     ["overview", "/overview", (page) => page.getByRole("region", { name: "Services" }).getByRole("link").first().waitFor()],
     ["health", "/health", (page) => page.getByText("adds up").first().waitFor()],
     ["gateway", "/gateway/services", (page) => page.getByRole("table").waitFor()],
