@@ -45,6 +45,8 @@ enum Command {
     Export(commands::export::Options),
     /// Ask a running weir for exchanges, as in the page's query bar.
     Query(commands::query::Options),
+    /// Turn plugins of Galileo's first generation (`analytics`, `mashape-analytics`) into `galileo`, through the Admin API.
+    MigratePlugins(commands::migrate_plugins::Options),
     /// Print the description of the API (OpenAPI 3.1).
     Openapi,
     /// Drive a running weir with realistic traffic to a sample API.
@@ -60,6 +62,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Convert(options) => commands::convert::run(options),
         Command::Import(options) => block_on(commands::import::run(options)),
         Command::Export(options) => block_on(commands::export::run(options)),
+        Command::MigratePlugins(options) => block_on(commands::migrate_plugins::run(options)),
         Command::Query(options) => block_on(commands::query::run(options)),
         Command::Demo(options) => {
             telemetry::start_plain();

@@ -5,6 +5,7 @@
 mod support;
 
 use serde_json::Value;
+use support::receiver::{Mood, Recorder};
 use support::{Weir, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,6 +43,48 @@ async fn what_waits_for_a_plugins_target_outlives_a_stop_and_a_kill() {
     assert_eq!(ledger["balanced"], true);
     let target = galileo_target(&ledger);
     assert_eq!((&target["offered"], &target["delivered"]), (&20.into(), &20.into()), "{target}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_address_is_put_right_without_a_restart_or_a_loss() {
+    let weir = Weir::start().await;
+    weir.route_everything_to(&upstream().await).await;
+    let (wrong, right) = (Recorder::start(200).await, Recorder::start(200).await);
+    wrong.set(Mood::Answer(503));
+    let port = wrong.address.port().to_string();
+    let galileo = [
+        ("name", "galileo"),
+        ("config.service_token", "tok-wrong"),
+        ("config.host", "127.0.0.1"),
+        ("config.port", &port),
+        ("config.https", "false"),
+        ("config.flush_timeout", "0.05"),
+    ];
+    let answer = weir.configure("/services/shop/plugins", &galileo).await;
+    assert_eq!(answer.status(), 201);
+    let plugin: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    call(&weir, 0..5).await;
+    weir.wait_for("/api/v1/ledger", |ledger| galileo_target(ledger)["retries"].as_u64() > Some(0)).await;
+
+    let url = weir.admin(&format!("/plugins/{}", plugin["id"].as_str().unwrap()));
+    let change = serde_json::json!({"config": {"port": right.address.port(), "service_token": "tok-right"}});
+    let request = weir.client.patch(url).header("content-type", "application/json");
+    assert_eq!(request.body(change.to_string()).send().await.unwrap().status(), 200);
+    call(&weir, 5..10).await;
+    let ledger = weir
+        .wait_for("/api/v1/ledger", |ledger| {
+            let target = galileo_target(ledger);
+            target["offered"] == 10 && target["held"] == 0
+        })
+        .await;
+    assert_eq!(galileo_target(&ledger)["delivered"], 10, "{ledger:#}");
+    let mut entries = 0;
+    for call in right.calls() {
+        let alf = call.json();
+        assert_eq!(alf["serviceToken"], "tok-right");
+        entries += alf["har"]["log"]["entries"].as_array().unwrap().len();
+    }
+    assert_eq!(entries, 10);
 }
 
 async fn call(weir: &Weir, numbers: std::ops::Range<u32>) {

@@ -4,6 +4,7 @@ pub mod check;
 pub mod convert;
 pub mod export;
 pub mod import;
+pub mod migrate_plugins;
 pub mod openapi;
 pub mod query;
 
