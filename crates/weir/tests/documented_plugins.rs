@@ -11,7 +11,7 @@ use support::{Weir, upstream};
 
 /// Each with the status that its receiver says yes with.
 const PLUGINS: &[(&str, u16)] =
-    &[("analytics", 200), ("galileo", 200), ("mashape-analytics", 200), ("moesif", 201)];
+    &[("analytics", 200), ("galileo", 200), ("mashape-analytics", 200), ("moesif", 201), ("runscope", 200)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_documentation_work_in_every_spelling() {

@@ -67,6 +67,10 @@ settings_of_moesif() {
     batch_size=25
 }
 
+settings_of_runscope() {
+  printf '%s\n' access_token=WORD bucket_key=b1 "api_endpoint=$RECEIVER" timeout=10000 keepalive=30 log_body=true
+}
+
 # One API of the early kind, one service with a route, a consumer with a key that both ask for.
 post /apis name=orders uris=/orders "upstream_url=$UPSTREAM" >/dev/null
 post /services name=shop "url=$UPSTREAM" >/dev/null

@@ -79,6 +79,21 @@ const PROTOCOLS: &[Protocol] = &[
         collected: false,
         identity: Identity::Member("transaction_id"),
     },
+    Protocol {
+        plugin: "runscope",
+        accepted: 200,
+        // Lists, because single messages travel side by side and have no order.
+        settings: &[
+            ("config.access_token", "t1"),
+            ("config.bucket_key", "b1"),
+            ("config.batch_size", "20"),
+            ("config.retry_count", "1000000"),
+            ("config.timeout", "2000"),
+        ],
+        address: Address::Url("config.api_endpoint"),
+        collected: true,
+        identity: Identity::Member("unique_identifier"),
+    },
 ];
 
 const TROUBLES: &[Mood] = &[
