@@ -23,7 +23,8 @@ if [[ "$(cat "$place/installed" 2>/dev/null)" != "$wanted" ]]; then
   if [[ -f "$source_folder/requirements.txt" ]]; then
     need python3 "run scripts/setup.sh test"
     python3 -m venv "$place"
-    "$place/bin/python" -m pip install --quiet --disable-pip-version-check \
+    # The pins are complete; what old packages say of the versions they need is ten years old.
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
       --requirement "$source_folder/requirements.txt" >&2
   else
     mkdir -p "$place"
