@@ -60,7 +60,7 @@ fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Vec<Mistake>> 
         let path = error.path().to_string();
         let pointer = match path.as_str() {
             "." => String::new(),
-            path => format!("/{}", path.replace('.', "/").replace('[', "/").replace(']', "")),
+            path => format!("/{}", path.replace(['.', '['], "/").replace(']', "")),
         };
         vec![Mistake { place: Place::Pointer(pointer.replace("//", "/")), detail: error.inner().to_string() }]
     })

@@ -74,7 +74,7 @@ fn actions(items: &[&RawValue], reporter: &Reporter<'_>, now: Timestamp) -> Deco
 /// An action is an event that lacks what no page has: a method, headers, an answer.
 fn action(json: &str, reporter: &Reporter<'_>, now: Timestamp) -> Result<Exchange, String> {
     let mut action: Map<String, Value> = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    if !action.get("action_name").is_some_and(|name| name.as_str().is_some_and(|name| !name.is_empty())) {
+    if action.get("action_name").and_then(Value::as_str).is_none_or(str::is_empty) {
         return Err("action_name is missing".to_owned());
     }
     action.remove("response");
