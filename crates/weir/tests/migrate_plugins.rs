@@ -32,7 +32,7 @@ async fn plugins_of_the_first_generation_become_galileo() {
         assert_eq!(plugin["name"], "galileo");
         assert_eq!((&config["https"], &config["retry_count"]), (&json!(false), &json!(10)));
         if config["service_token"] == "tok-1" {
-            assert_eq!(plugin["service"], service_of(&before));
+            assert_eq!(&plugin["service"], service_of(&before));
             assert_eq!((&config["queue_size"], &config["flush_timeout"]), (&json!(7), &json!(3)));
             assert_eq!((&config["host"], &config["port"]), (&json!("weir.test"), &json!(8002)));
         } else {

@@ -70,7 +70,7 @@ async fn calls_through_the_gateway_arrive_as_events() {
         (&json!({"sampled": 2}), &json!(true)),
         "{ledger:#}"
     );
-    let events = events.lock().unwrap();
+    let events = events.lock().unwrap().clone();
     assert_eq!(events.len(), 1);
     let (event, port) = (&events[0], weir.address("proxy").port());
     assert_eq!(event["request"]["uri"], format!("http://127.0.0.1:{port}/echo?page=*****&size=2"));

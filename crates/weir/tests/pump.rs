@@ -34,7 +34,7 @@ fn record(number: u64) -> Record<'static> {
         raw_path: format!("/drill/{number}").into(),
         original_path: format!("/drill/{number}").into(),
         user_agent: "curl/8.5.0".into(),
-        response_code: if number % 10 == 0 { 500 } else { 200 },
+        response_code: if number.is_multiple_of(10) { 500 } else { 200 },
         api_key: "00000000".into(),
         time_stamp: Time { seconds: 1_795_175_820 + (number / 1_000) as i64, nanos: 345_678_901 },
         api_version: "Non Versioned".into(),

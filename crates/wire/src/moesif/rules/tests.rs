@@ -278,7 +278,7 @@ fn what_cannot_be_understood_is_left_out_and_named() {
     for (more, told) in [
         (when(&[("request.route", "(")]), "cannot use the expression \"(\""),
         (when(&[("request.route", "(?!x)")]), "look-around"),
-        (when(&[("request.route", &"(a{1000}){1000}")]), "size limit"),
+        (when(&[("request.route", "(a{1000}){1000}")]), "size limit"),
         (when(&[("unknown", "(")]), "expression"),
         (json!({"type": "else"}), "unknown type"),
         (answers(json!(null), json!({})), "no status"),

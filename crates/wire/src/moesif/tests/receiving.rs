@@ -211,8 +211,7 @@ async fn entities_are_kept_one_by_one() {
         assert_eq!(reply.status.as_u16(), status, "{path} {document}: {:?}", body(&reply));
         assert_eq!(header(&reply, "x-moesif-config-etag"), "t1");
     }
-    let told = desk.told.lock().unwrap();
-    let ids: Vec<&str> = told.iter().map(|update| update.id.as_str()).collect();
+    let ids: Vec<String> = desk.told.lock().unwrap().iter().map(|update| update.id.clone()).collect();
     assert_eq!(ids, ["u1", "u2", "huge", "huge", "c1", "s1"]);
     let full = Clerk { is_full: true, ..Clerk::default() };
     let reply = ask(&full, "/v1/users", &app, "{\"user_id\":\"u\"}").await;
