@@ -4,38 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::parts::record;
 use crate::tyk::record::Record;
 
 /// JSON of the record, with constant members beside those of the record, which win.
 pub fn message(record: &Record<'_>, constant: &BTreeMap<String, String>) -> Vec<u8> {
-    let mut message = json!({
-        "timestamp": record.time_stamp.rfc3339(),
-        "method": record.method,
-        "path": record.path,
-        "raw_path": record.raw_path,
-        "response_code": record.response_code,
-        "alias": record.alias,
-        "api_key": record.api_key,
-        "api_version": record.api_version,
-        "api_name": record.api_name,
-        "api_id": record.api_id,
-        "org_id": record.org_id,
-        "oauth_id": record.oauth_id,
-        "raw_request": record.raw_request,
-        "request_time_ms": record.request_time,
-        "raw_response": record.raw_response,
-        "ip_address": record.ip_address,
-        "host": record.host,
-        "content_length": record.content_length,
-        "user_agent": record.user_agent,
-        "tags": record.tags.as_deref().unwrap_or_default(),
-    });
-    if let Value::Object(members) = &mut message {
-        for (name, value) in constant {
-            members.entry(name.as_str()).or_insert_with(|| Value::String(value.clone()));
-        }
+    let mut message = record::members(record);
+    message.insert("tags".to_owned(), json!(record.tags.as_deref().unwrap_or_default()));
+    for (name, value) in constant {
+        message.entry(name.as_str()).or_insert_with(|| Value::String(value.clone()));
     }
-    message.to_string().into_bytes()
+    Value::Object(message).to_string().into_bytes()
 }
 
 #[cfg(test)]

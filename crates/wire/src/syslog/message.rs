@@ -1,9 +1,10 @@
 //! A record as a syslog message. Pure.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use weir_kit::Timestamp;
 
+use crate::parts::record;
 use crate::tyk::record::{Record, Time};
 
 /// How a message is written.
@@ -61,7 +62,7 @@ impl Frame {
     }
 
     fn content(&self, record: &Record<'_>) -> String {
-        let members = members(record);
+        let members = record::members(record);
         if self.content == Content::Json {
             return Value::Object(members).to_string();
         }
@@ -91,32 +92,4 @@ fn one_line(text: &str) -> String {
         }
     }
     line
-}
-
-fn members(record: &Record<'_>) -> Map<String, Value> {
-    let members = json!({
-        "timestamp": record.time_stamp.rfc3339(),
-        "method": record.method,
-        "path": record.path,
-        "raw_path": record.raw_path,
-        "response_code": record.response_code,
-        "alias": record.alias,
-        "api_key": record.api_key,
-        "api_version": record.api_version,
-        "api_name": record.api_name,
-        "api_id": record.api_id,
-        "org_id": record.org_id,
-        "oauth_id": record.oauth_id,
-        "raw_request": record.raw_request,
-        "request_time_ms": record.request_time,
-        "raw_response": record.raw_response,
-        "ip_address": record.ip_address,
-        "host": record.host,
-        "content_length": record.content_length,
-        "user_agent": record.user_agent,
-    });
-    match members {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
 }

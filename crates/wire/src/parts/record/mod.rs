@@ -15,7 +15,7 @@ pub use from_exchange::record;
 pub use json::{Json, city_names};
 pub use options::{RECORD, RecordOptions};
 pub use time::Civil;
-pub use value::{FIELD_NAMES, text, unknown_field, value};
+pub use value::{FIELD_NAMES, members, text, unknown_field, value};
 
 use crate::tyk::record::Record;
 

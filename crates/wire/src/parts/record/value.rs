@@ -1,6 +1,6 @@
 //! Fields of a record by name, for outputs whose settings list the fields to send.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use weir_kit::ConfigError;
 
 use crate::tyk::record::Record;
@@ -86,6 +86,35 @@ pub fn unknown_field(key: &str, names: &[String]) -> Result<(), ConfigError> {
     match names.iter().find(|name| value(&empty, name).is_none()) {
         None => Ok(()),
         Some(name) => Err(ConfigError::one(key, format!("{name:?} is none of {}", FIELD_NAMES.join(", ")))),
+    }
+}
+
+/// The record as an object, with the names that log lines and messages of the pump have (tyk-pump, sections 4.6 and 4.8).
+pub fn members(record: &Record<'_>) -> Map<String, Value> {
+    let members = json!({
+        "timestamp": record.time_stamp.rfc3339(),
+        "method": record.method,
+        "path": record.path,
+        "raw_path": record.raw_path,
+        "response_code": record.response_code,
+        "alias": record.alias,
+        "api_key": record.api_key,
+        "api_version": record.api_version,
+        "api_name": record.api_name,
+        "api_id": record.api_id,
+        "org_id": record.org_id,
+        "oauth_id": record.oauth_id,
+        "raw_request": record.raw_request,
+        "request_time_ms": record.request_time,
+        "raw_response": record.raw_response,
+        "ip_address": record.ip_address,
+        "host": record.host,
+        "content_length": record.content_length,
+        "user_agent": record.user_agent,
+    });
+    match members {
+        Value::Object(members) => members,
+        _ => Map::new(),
     }
 }
 
