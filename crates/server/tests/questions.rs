@@ -118,7 +118,7 @@ async fn all_mistakes_come_as_one_problem() {
         );
         assert!(!answer.header("x-request-id").is_empty());
     }
-    let answer = fixture.send(fixture.client.delete(fixture.url("/api/v1/exchanges"))).await;
+    let answer = fixture.send(fixture.client.put(fixture.url("/api/v1/exchanges"))).await;
     assert_eq!((answer.status, answer.json()["status"].as_u64()), (405, Some(405)));
     let answer = fixture.send(fixture.client.post(fixture.url("/api/v1/explore")).body("{")).await;
     assert_eq!(answer.status, 400);

@@ -1,4 +1,7 @@
 #![doc = include_str!("README.md")]
+//!
+//! ---
+//! One line for each call, from its record; flushed before the batch counts as delivered.
 
 use std::io::Write;
 

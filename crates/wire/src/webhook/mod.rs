@@ -1,4 +1,7 @@
 #![doc = include_str!("README.md")]
+//!
+//! ---
+//! JSON lines to a URL; what is not answered with success is sent again.
 
 #[cfg(test)]
 mod tests;
