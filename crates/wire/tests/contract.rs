@@ -101,12 +101,8 @@ async fn influx2_exporter() {
 /// What it writes is checked in `kafka.rs`, against a real implementation of the protocol.
 #[tokio::test]
 async fn kafka_exporter() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let exporter = build(exporter("kafka").unwrap(), json!({"broker": [nobody], "topic": "t", "timeout": 2}));
-    let at = Timestamp::from_seconds(1);
-    let exchanges = [Arc::new(Exchange::new(ExchangeId::new(at), at, Request::default()))];
-    let outcome = exporter.export(&Batch { exchanges: &exchanges, next_position: 1 }).await;
-    assert!(matches!(outcome, Err(ExportError::Retry { .. })), "{outcome:?}");
+    nobody_listens("kafka", json!({"broker": [unused_address().to_string()], "topic": "t", "timeout": 2}))
+        .await;
 }
 
 #[tokio::test]
@@ -161,22 +157,12 @@ async fn splunk_exporter() {
 /// What they write is checked in `postgres.rs`, against a real server.
 #[tokio::test]
 async fn sql_exporter() {
-    without_a_database("sql").await;
+    nobody_listens("sql", no_database()).await;
 }
 
 #[tokio::test]
 async fn sql_aggregate_exporter() {
-    without_a_database("sql_aggregate").await;
-}
-
-async fn without_a_database(kind: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = json!({"connection_string": format!("host={} user=u", folder.path().display())});
-    let exporter = build(exporter(kind).unwrap(), settings);
-    let at = Timestamp::from_seconds(1);
-    let exchanges = [Arc::new(Exchange::new(ExchangeId::new(at), at, Request::default()))];
-    let outcome = exporter.export(&Batch { exchanges: &exchanges, next_position: 1 }).await;
-    assert!(matches!(outcome, Err(ExportError::Retry { .. })), "{outcome:?}");
+    nobody_listens("sql_aggregate", no_database()).await;
 }
 
 #[tokio::test]
@@ -213,6 +199,29 @@ async fn runscope_exporter() {
     }
 }
 
+#[tokio::test]
+async fn tyk_exporter() {
+    let storage = json!({"host": "127.0.0.1", "port": unused_address().port(), "timeout": 2});
+    nobody_listens("tyk", json!({"storage": storage})).await;
+}
+
+/// For outputs that are tested whole with their real server: without one, a batch is kept for later.
+async fn nobody_listens(kind: &str, settings: Value) {
+    let exporter = build(exporter(kind).unwrap(), settings);
+    let at = Timestamp::from_seconds(1);
+    let exchanges = [Arc::new(Exchange::new(ExchangeId::new(at), at, Request::default()))];
+    let outcome = exporter.export(&Batch { exchanges: &exchanges, next_position: 1 }).await;
+    assert!(matches!(outcome, Err(ExportError::Retry { .. })), "{outcome:?}");
+}
+
+fn unused_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn no_database() -> Value {
+    json!({"connection_string": "host=/nowhere user=u"})
+}
+
 #[test]
 fn galileo_receiver() {
     let exchange = |number: i64| {
@@ -232,6 +241,26 @@ fn galileo_receiver() {
         parameters: &[],
         headers: &HeaderMap::new(),
         body: &calls.remove(0).body,
+        exchanges: 3,
+    });
+}
+
+#[test]
+fn moesif_receiver() {
+    let event = |number: u32| {
+        let time = "2026-01-01T00:00:00Z";
+        json!({"request": {"time": time, "uri": format!("http://a.test/{number}"), "verb": "GET"},
+               "response": {"time": time, "status": 200}})
+    };
+    let body = json!([event(1), event(2), event(3)]).to_string();
+    let receiver = RECEIVERS.iter().find(|kind| kind.name == "moesif").unwrap();
+    let id = http::HeaderName::from_static("x-moesif-application-id");
+    check_receiver(&ReceiverCase {
+        receiver: &*(receiver.build)(json!({})).unwrap(),
+        mount: "/v1/events/batch",
+        parameters: &[],
+        headers: &HeaderMap::from_iter([(id, "a".parse().unwrap())]),
+        body: body.as_bytes(),
         exchanges: 3,
     });
 }

@@ -58,6 +58,13 @@ impl TlsSettings {
     }
 }
 
+/// Settles which cryptography is used by libraries that choose for themselves and find more than one; without it they
+/// panic at their first handshake.
+pub fn settle_provider() {
+    // Whoever was first has settled it, and that is fine.
+    let _settled_before = crypto::aws_lc_rs::default_provider().install_default();
+}
+
 /// A client's side of TLS. Reads the files it is given.
 ///
 /// # Errors

@@ -17,6 +17,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use weir_kit::{ConfigError, FieldKind, FieldSpec, Secret};
 
+use crate::parts::tls;
+
 const PORT: FieldKind = FieldKind::Integer { min: 0, max: 65_535 };
 const COUNT: FieldKind = FieldKind::Integer { min: 0, max: 1_000_000 };
 
@@ -188,6 +190,7 @@ impl RedisSettings {
     }
 
     fn certificates(&self) -> io::Result<TlsCertificates> {
+        tls::settle_provider();
         let read = |file: &Option<String>| match file.as_deref().filter(|file| !file.is_empty()) {
             Some(file) => fs::read(file)
                 .map(Some)
