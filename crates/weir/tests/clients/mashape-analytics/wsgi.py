@@ -28,17 +28,24 @@ class Quiet(WSGIRequestHandler):
 def main(host, port, token):
     application_with_middleware = WsgiMiddleware(application, token, "staging", host=host, port=int(port))
     server = make_server("127.0.0.1", 0, application_with_middleware, handler_class=Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # Not a daemon: reports are made on threads of its own making, which would be daemons too and die with the script.
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        seen = calls(server.server_port)
+    finally:
+        server.shutdown()
+    print("saw", json.dumps(seen))
+
+
+def calls(port):
     seen = []
     for method, target, body in [("POST", "/pets?kind=dog&empty=", "hello"), ("GET", "/moved", None)]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+        connection = http.client.HTTPConnection("127.0.0.1", port)
         headers = {"X-Forwarded-For": "203.0.113.7, 10.0.0.1", "X-Client": "test", "Content-Type": "text/plain"}
         connection.request(method, target, body=body, headers=headers)
         answer = connection.getresponse()
         seen.append({"status": answer.status, "body": answer.read().decode()})
-    # Reports are made when an answer is through, each on a thread of its own, which the interpreter waits for.
-    server.shutdown()
-    print("saw", json.dumps(seen))
+    return seen
 
 
 if __name__ == "__main__":
