@@ -36,6 +36,14 @@ impl<'a> Parameters<'a> {
         Self { pairs, mistakes: Vec::new(), unknown }
     }
 
+    /// The project of a URL that takes no other parameter.
+    pub(crate) fn only_project(query: Option<&str>) -> Result<ProjectId, Problem> {
+        let parameters = Parameters::read(query, &["project"]);
+        let project = parameters.project();
+        parameters.done()?;
+        Ok(project)
+    }
+
     /// The first value of this parameter; an empty one counts as not given.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let (_, value) = self.pairs.iter().find(|(known, _)| known == name)?;

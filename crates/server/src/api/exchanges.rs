@@ -157,9 +157,7 @@ pub(crate) async fn har(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query.as_deref(), &["project"]);
-    let project = parameters.project();
-    parameters.done()?;
+    let project = Parameters::only_project(query.as_deref())?;
     let kind = app.renderers.iter().find(|kind| kind.name == "har");
     let kind = kind.ok_or_else(|| Problem::not_found("this program cannot write HAR files"))?;
     let exchange = find(&app, &project, &id).await?;

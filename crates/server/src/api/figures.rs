@@ -181,7 +181,7 @@ pub(crate) async fn explore(
     body: Body,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
-    let project = project(query.as_deref())?;
+    let project = Parameters::only_project(query.as_deref())?;
     let body = app.question(body).await?;
     let asked = exploration(&body, app.now()).map_err(|mistakes| problem(&mistakes, &body))?;
     let after = match asked.cursor.as_deref().map(read_cursor) {
@@ -227,7 +227,7 @@ pub(crate) async fn aggregate(
     body: Body,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
-    let project = project(query.as_deref())?;
+    let project = Parameters::only_project(query.as_deref())?;
     let body = app.question(body).await?;
     let asked = aggregation(&body, project, app.now()).map_err(|mistakes| problem(&mistakes, &body))?;
     let figures = app.ask(app.store.aggregate(&asked)).await?;
@@ -245,13 +245,6 @@ fn column_names(body: &Value) -> Vec<String> {
         measures.push("count".to_owned());
     }
     interval.into_iter().chain(dimensions).chain(measures).collect()
-}
-
-fn project(query: Option<&str>) -> Result<ProjectId, Problem> {
-    let parameters = Parameters::read(query, &["project"]);
-    let project = parameters.project();
-    parameters.done()?;
-    Ok(project)
 }
 
 fn problem(mistakes: &[Mistake], body: &Value) -> Problem {

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use weir_model::ProjectId;
 use weir_query::Mistake;
 use weir_state::StateError;
 
@@ -35,7 +34,7 @@ pub(crate) struct Rules {
     responses((status = 200, body = Rules, description = "the rules"))
 )]
 pub(crate) async fn rules(State(app): State<Arc<App>>, query: RawQuery) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     let rules = blocking(&app, move |governed| {
         Ok(Rules { rules: governed.rules(&project)?, tag: governed.current(&project).tag.clone() })
     });
@@ -58,7 +57,7 @@ pub(crate) async fn add_rule(
     query: RawQuery,
     body: Body,
 ) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     let rule = checked(&app, body, governance::check_rule).await?;
     let now = app.now();
     let added = blocking(&app, move |governed| governed.add(&project, rule, now)).await?;
@@ -90,7 +89,7 @@ pub(crate) async fn rule(
     Path(id): Path<String>,
     query: RawQuery,
 ) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     let wanted = id_of(&id)?;
     let rules = blocking(&app, move |governed| governed.rules(&project)).await?;
     let rule = rules.into_iter().find(|rule| rule.id() == wanted.to_string()).ok_or_else(|| unknown(&id))?;
@@ -117,7 +116,7 @@ pub(crate) async fn replace_rule(
     query: RawQuery,
     body: Body,
 ) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     let wanted = id_of(&id)?;
     let rule = checked(&app, body, governance::check_rule).await?;
     let replaced = blocking(&app, move |governed| governed.replace(&project, wanted, rule)).await?;
@@ -141,7 +140,7 @@ pub(crate) async fn delete_rule(
     Path(id): Path<String>,
     query: RawQuery,
 ) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     let wanted = id_of(&id)?;
     let gone = blocking(&app, move |governed| governed.remove(&project, wanted)).await?;
     if gone { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(unknown(&id)) }
@@ -154,7 +153,7 @@ pub(crate) async fn delete_rule(
     responses((status = 200, body = SamplingDocument, description = "the rates"))
 )]
 pub(crate) async fn sampling(State(app): State<Arc<App>>, query: RawQuery) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     Ok(json(&blocking(&app, move |governed| governed.sampling(&project)).await?))
 }
 
@@ -173,20 +172,13 @@ pub(crate) async fn replace_sampling(
     query: RawQuery,
     body: Body,
 ) -> Result<Response, Problem> {
-    let project = project(&query)?;
+    let project = Parameters::only_project(query.0.as_deref())?;
     let sampling = checked(&app, body, governance::check_sampling).await?;
     let set = blocking(&app, move |governed| {
         governed.set_sampling(&project, &sampling)?;
         Ok(sampling)
     });
     Ok(json(&set.await?))
-}
-
-fn project(query: &RawQuery) -> Result<ProjectId, Problem> {
-    let parameters = Parameters::read(query.0.as_deref(), &["project"]);
-    let project = parameters.project();
-    parameters.done()?;
-    Ok(project)
 }
 
 async fn checked<T>(

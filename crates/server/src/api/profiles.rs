@@ -323,9 +323,7 @@ async fn one(
     id: String,
     query: Option<&str>,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query, &["project"]);
-    let project = parameters.project();
-    parameters.done()?;
+    let project = Parameters::only_project(query)?;
     let asked = id.clone();
     let found = blocking(app, move |profiles| profiles.get(project.as_str(), kind.name(), &asked)).await?;
     found.map(|found| json(&Profile::new(found))).ok_or_else(|| unknown(kind, &id))
@@ -337,9 +335,7 @@ async fn forget(
     id: String,
     query: Option<&str>,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query, &["project"]);
-    let project = parameters.project();
-    parameters.done()?;
+    let project = Parameters::only_project(query)?;
     let asked = id.clone();
     let gone = blocking(app, move |profiles| profiles.delete(project.as_str(), kind.name(), &asked)).await?;
     if gone { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(unknown(kind, &id)) }

@@ -51,9 +51,7 @@ pub(crate) async fn setup(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query.as_deref(), &["project"]);
-    let project = parameters.project();
-    parameters.done()?;
+    let project = Parameters::only_project(query.as_deref())?;
     let first = Listing {
         project,
         range: TimeRange::ALL,
