@@ -6,15 +6,17 @@ exec </dev/null
 scripts/setup.sh test
 
 results=()
-failed=0
+failures=()
 began=$SECONDS
+logs="$(mktemp -d)"
+trap 'rm -rf "$logs"' EXIT
 
 # step NAME COMMAND…: runs on after a failure, so that one run shows everything
 step() {
-  local name=$1 start=$SECONDS verdict=ok
+  local name=$1 start=$SECONDS verdict=ok log="$logs/${#results[@]}"
   shift
   say "$name"
-  "$@" || { verdict=FAILED; failed=1; }
+  "$@" 2>&1 | tee "$log" || { verdict=FAILED; failures+=("$name:$log"); }
   results+=("$(printf '%-28s %-7s %4ss' "$name" "$verdict" "$((SECONDS - start))")")
 }
 
@@ -32,7 +34,13 @@ step "clippy" cargo clippy --workspace --all-targets --locked --quiet -- --deny 
 step "rust tests" rust_tests
 step "page in a browser" scripts/e2e.sh
 
+# What failed is said again here, below pages of what did not.
+for failure in "${failures[@]}"; do
+  say "the end of: ${failure%:*}"
+  tail -n 150 "${failure##*:}"
+done
+
 say "summary"
 printf '  %s\n' "${results[@]}"
 printf '  %-28s %s\n' "all in" "$((SECONDS - began))s"
-exit "$failed"
+exit "$((${#failures[@]} > 0))"

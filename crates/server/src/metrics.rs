@@ -172,11 +172,19 @@ fn process_figures() -> Vec<Figure> {
     let figure = |name, about, kind, value| Figure { name, about, kind, labels: Vec::new(), value };
     let mut figures = Vec::new();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-    if let Some(kibibytes) = resident.map(|kibibytes: u32| f64::from(kibibytes)) {
-        let name = "process_resident_memory_bytes";
-        figures.push(figure(name, "resident memory", FigureKind::Gauge, kibibytes * 1024.0));
+    let bytes = |name: &str| -> Option<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse().ok().map(|kibibytes: u32| f64::from(kibibytes) * 1024.0)
+    };
+    for (name, about, line) in [
+        ("process_resident_memory_bytes", "resident memory", "VmRSS:"),
+        (
+            "weir_mapped_memory_bytes",
+            "part of the resident memory that is cache of files (the index), which others get when they need it",
+            "RssFile:",
+        ),
+    ] {
+        figures.extend(bytes(line).map(|value| figure(name, about, FigureKind::Gauge, value)));
     }
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // After the name, which may hold anything but ends with the last parenthesis, utime and stime are the 12th and 13th.

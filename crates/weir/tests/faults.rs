@@ -15,11 +15,11 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use support::receiver::{Call, Mood, Recorder};
-use support::{PATIENCE, Weir, upstream};
+use support::{Memory, PATIENCE, Weir, upstream};
 use weir_wire::galileo::encode::KeyParts;
 
-/// Most memory that weir may have resident while receivers are away.
-const RESIDENT_BYTES_MAX: u64 = 400 * 1024 * 1024;
+/// Most memory of its own that weir may have while receivers are away.
+const OWN_BYTES_MAX: u64 = 400 * 1024 * 1024;
 
 /// What the drill must know of a protocol.
 struct Protocol {
@@ -164,12 +164,12 @@ async fn troubled_receivers_lose_nothing_and_double_nothing() {
         }
     }
     println!(
-        "{} calls, {kills} kills, {} looks at the books, at most {} MiB resident",
+        "{} calls, {kills} kills, {} looks at the books, at most {} MiB of memory",
         drill.calls,
         drill.looks,
-        drill.resident_bytes_max >> 20
+        drill.memory.own_bytes >> 20
     );
-    assert!(drill.resident_bytes_max < RESIDENT_BYTES_MAX, "{} bytes resident", drill.resident_bytes_max);
+    assert!(drill.memory.own_bytes < OWN_BYTES_MAX, "{:?}", drill.memory);
 }
 
 async fn configure(weir: &Weir, protocol: &Protocol, recorder: &Recorder) {
@@ -197,7 +197,7 @@ struct Drill {
     /// Calls that were answered; they asked for `/items/0`, `/items/1`, ...
     calls: u64,
     looks: u64,
-    resident_bytes_max: u64,
+    memory: Memory,
 }
 
 impl Drill {
@@ -238,7 +238,7 @@ impl Drill {
         let ledger = weir.ask("/api/v1/ledger").await;
         assert_eq!(ledger["balanced"], true, "{ledger:#}");
         self.looks += 1;
-        self.resident_bytes_max = self.resident_bytes_max.max(weir.resident_bytes());
+        self.memory = self.memory.most(weir.memory());
         ledger
     }
 

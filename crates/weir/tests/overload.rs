@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use support::{Weir, upstream};
+use support::{Memory, Weir, upstream};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Small rooms, so that they overflow: what they bound together is stated by [`RESIDENT_BYTES_MAX`].
+/// Small rooms, so that they overflow: what they bound together is stated by [`OWN_BYTES_MAX`].
 const ROOMS: &[(&str, &str)] = &[
     ("WEIR_GATEWAY__CAPTURE__MEMORY", "16MiB"),
     ("WEIR_JOURNAL__MAX_BYTES", "32MiB"),
@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
 ];
 /// 16 MB capture, 64 MB of the journal's queue and 64 MB of its tail, 256 MB of the store's tail, 32 MB for its writer and
 /// as much for what it merges, and the program itself.
-const RESIDENT_BYTES_MAX: u64 = 600 * 1024 * 1024;
+const OWN_BYTES_MAX: u64 = 600 * 1024 * 1024;
 const CALLERS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +59,7 @@ async fn a_storm_costs_calls_nothing_and_every_exchange_is_accounted_for() {
     assert_eq!(sum(store, "delivered"), store["offered"].as_u64().unwrap());
     assert_eq!(weir.ask("/api/v1/exchanges?limit=1").await["total"]["value"], store["delivered"]);
     assert!(with.calls > store["delivered"].as_u64().unwrap(), "the store was not overloaded");
-    assert!(with.resident_bytes_max < RESIDENT_BYTES_MAX, "{} bytes resident", with.resident_bytes_max);
+    assert!(with.memory.own_bytes < OWN_BYTES_MAX, "{:?}", with.memory);
 }
 
 /// How many exchanges a second the store takes: what it kept while more came. Under a flood it has little of the processor
@@ -105,7 +105,7 @@ struct Storm {
     calls_per_second: u64,
     latency_p50: Duration,
     latency_p99: Duration,
-    resident_bytes_max: u64,
+    memory: Memory,
 }
 
 /// Calls at this rate a second, or as many as fit in the time, each answered in full and unchanged.
@@ -116,11 +116,11 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| tokio::spawn(call_until(stop.clone(), address, caller, interval)))
         .collect();
-    let mut resident_bytes_max = 0;
+    let mut memory = Memory::default();
     let begun = Instant::now();
     while begun.elapsed() < length {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        resident_bytes_max = resident_bytes_max.max(weir.resident_bytes());
+        memory = memory.most(weir.memory());
     }
     stop.store(true, Ordering::Relaxed);
     let mut latencies = Vec::new();
@@ -134,7 +134,7 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
         calls_per_second: latencies.len() as u64 / length.as_secs().max(1),
         latency_p50: at(0.5),
         latency_p99: at(0.99),
-        resident_bytes_max,
+        memory,
     }
 }
 

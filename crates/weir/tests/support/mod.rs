@@ -186,11 +186,33 @@ impl Weir {
         assert!(child.wait().unwrap().success(), "weir did not stop cleanly");
     }
 
-    /// Resident memory of the process, in bytes.
-    pub fn resident_bytes(&self) -> u64 {
+    /// What the process has of the memory now.
+    pub fn memory(&self) -> Memory {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        let bytes = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+        };
+        Memory { own_bytes: bytes("RssAnon:"), mapped_bytes: bytes("RssFile:") }
+    }
+}
+
+/// Resident memory of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// What it asked for and only it can give back.
+    pub own_bytes: u64,
+    /// Pages of its files, the index above all: the system's cache, which shrinks when others need memory.
+    pub mapped_bytes: u64,
+}
+
+impl Memory {
+    /// The larger in each part.
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            own_bytes: self.own_bytes.max(other.own_bytes),
+            mapped_bytes: self.mapped_bytes.max(other.mapped_bytes),
+        }
     }
 }
 
