@@ -14,7 +14,7 @@ use axum::extract::Request;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use weir_gateway::{Gateway, GatewayHandle, Settings};
-use weir_model::Exchange;
+use weir_model::{Exchange, Value as AttributeValue};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -226,6 +226,33 @@ async fn correlation_ids_are_made_kept_and_echoed() {
     assert_eq!(answer.headers.get("x-request-id"), None);
     let tracker = answer.body["headers"]["x-request-id"].as_str().unwrap();
     assert_eq!(tracker.split('-').count(), 5, "{tracker}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attributes_are_on_every_record_of_their_scope() {
+    let whole = Whole::with_route().await;
+    whole.key_auth(json!({})).await;
+    let facts =
+        json!({"tyk.api_id": "api-1", "weight": 2, "share": 0.5, "internal": true, "tags": ["a", "b"]});
+    whole.post("/services/s/plugins", json!({"name": "attributes", "config": {"attributes": facts}})).await;
+    whole.get("/x", &[("apikey", "k1")]).await;
+    assert_eq!(whole.get("/refused", &[]).await.status, 401);
+    let Whole { gateway, exchanges, .. } = whole;
+    tokio::task::spawn_blocking(move || gateway.shutdown(PATIENCE)).await.unwrap();
+
+    let exchanges = exchanges.lock().unwrap();
+    let mut said: Vec<(&str, Option<u16>)> =
+        exchanges.iter().map(|exchange| (exchange.request.path.as_str(), exchange.status())).collect();
+    said.sort_unstable();
+    assert_eq!(said, [("/refused", Some(401)), ("/x", Some(200))]);
+    for exchange in exchanges.iter() {
+        let attribute = |name: &str| exchange.attributes.get(name).cloned().unwrap();
+        assert_eq!(attribute("tyk.api_id"), "api-1".into());
+        assert_eq!(attribute("weight"), 2.into());
+        assert_eq!(attribute("share"), AttributeValue::Float(0.5));
+        assert_eq!(attribute("internal"), true.into());
+        assert_eq!(attribute("tags"), AttributeValue::Json(r#"["a","b"]"#.to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@
 //! | `body_filter` | each piece of the answer's body | change it |
 //! | `log` | the call has ended | look |
 
+mod attributes;
 mod correlation_id;
 mod directory;
 mod exporter;
