@@ -131,6 +131,7 @@ fn find_route(recorder: &mut Recorder) -> Result<Onward, Box<Answer>> {
     };
     let Some(found) = snapshot.router.find(&head) else { return Err(snapshot.router.no_match(&head).into()) };
     call.route = Some(found.route);
+    call.matched_prefix = found.prefix.unwrap_or(0);
     let Some(route) = snapshot.routes.get(found.route) else {
         let answer = Answer::standard(StatusCode::INTERNAL_SERVER_ERROR);
         return Err(answer.with_error("gateway.internal").into());

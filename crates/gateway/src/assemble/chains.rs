@@ -1,6 +1,7 @@
 //! Which configuration of each plugin runs for a call: one per name, the first by Kong's precedence
-//! (`kong-admin-api`, section 8).
+//! (`kong-admin-api`, section 8); of plugins that add up, every one that fits.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use crate::plugins::{Chain, Plugin, Slot};
 pub(super) struct Scoped {
     pub(super) name: String,
     pub(super) priority: i32,
+    /// Whether it runs beside other configurations of its name, not in place of them.
+    pub(super) adds_up: bool,
     pub(super) service: Option<String>,
     pub(super) route: Option<String>,
     pub(super) consumer: Option<String>,
@@ -51,23 +54,21 @@ impl Scoped {
     }
 }
 
-/// The plugins of calls at a place, in the order they run.
+/// The plugins of calls at a place, in the order they run; of those that add up, the widest scope first.
 pub(super) fn chain(plugins: &[Scoped], place: Place<'_>) -> Chain {
-    let mut by_name: HashMap<&str, Vec<(u8, &Scoped)>> = HashMap::new();
+    let mut by_name: HashMap<(&str, &str), Vec<(u8, &Scoped)>> = HashMap::new();
     for plugin in plugins {
         if let Some(rank) = plugin.rank(place) {
-            by_name.entry(&plugin.name).or_default().push((rank, plugin));
+            let alone = if plugin.adds_up { &**plugin.plugin.id() } else { "" };
+            by_name.entry((&plugin.name, alone)).or_default().push((rank, plugin));
         }
     }
-    let mut slots: Vec<(i32, &str, Slot)> = by_name
-        .into_iter()
-        .map(|(name, candidates)| {
-            let priority = candidates.first().map_or(0, |(_, plugin)| plugin.priority);
-            (priority, name, slot(&candidates))
-        })
-        .collect();
-    slots.sort_by(|(a, a_name, _), (b, b_name, _)| b.cmp(a).then_with(|| a_name.cmp(b_name)));
-    Chain::new(slots.into_iter().map(|(_, _, slot)| slot).collect())
+    let mut groups: Vec<_> = by_name.into_iter().collect();
+    groups.sort_by_key(|((name, id), candidates)| {
+        let (rank, first) = candidates.first().map_or((0, 0), |(rank, plugin)| (*rank, plugin.priority));
+        (Reverse(first), *name, Reverse(rank), *id)
+    });
+    Chain::new(groups.iter().map(|(_, candidates)| slot(candidates)).collect())
 }
 
 fn slot(candidates: &[(u8, &Scoped)]) -> Slot {

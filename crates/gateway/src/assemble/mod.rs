@@ -167,6 +167,7 @@ impl Assembler {
                 |reference: &Option<Reference>| reference.as_ref().map(|reference| reference.id.clone());
             scoped.push(Scoped {
                 priority: self.registry.priority(&row.name),
+                adds_up: self.registry.adds_up(&row.name),
                 name: row.name.clone(),
                 service: reference(&row.service),
                 route: reference(&row.route),

@@ -137,6 +137,25 @@ fn plugins_run_by_priority() {
     assert_eq!(phases, [true, false], "correlation-id before key-auth");
 }
 
+#[test]
+fn of_plugins_that_add_up_all_run_the_widest_scope_first() {
+    let mut entities = base();
+    for (number, scope) in SCOPES.iter().enumerate() {
+        let (collection, mut body) = plugin(number as u128, scope, true);
+        body["name"] = "do-not-track".into();
+        entities.push((collection, body));
+    }
+    let snapshot = assembled(&entities).snapshot;
+    let route = snapshot.routes.iter().find(|route| route.label().as_ref() == "r").unwrap();
+    let of = |consumer| -> Vec<u128> {
+        let running = route.chain.running(crate::plugins::Phases::RECORD, consumer);
+        running.map(|plugin| plugin.id().parse::<uuid::Uuid>().unwrap().as_u128()).collect()
+    };
+    assert_eq!(of(Some(CONSUMER)), [7, 6, 5, 4, 3, 2, 1, 0]);
+    assert_eq!(of(None), [7, 6, 5, 3]);
+    assert_eq!(snapshot.global.slots().len(), 2, "global, and that of the consumer");
+}
+
 fn route_of<'a>(snapshot: &'a Snapshot, host: &str, path: &str) -> Option<&'a str> {
     let headers = http::HeaderMap::new();
     let method = http::Method::GET;

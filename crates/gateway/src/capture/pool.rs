@@ -48,6 +48,8 @@ pub struct CaptureCounts {
     pub body_budget: u64,
     /// Dropped because the record could not be read back.
     pub undecodable: u64,
+    /// Calls that were not to be recorded, because a plugin said so; none of them was offered.
+    pub untracked: u64,
 }
 
 impl CaptureCounts {
@@ -91,9 +93,15 @@ pub(crate) struct WorkerSlot {
     offered: AtomicU64,
     no_chunk: AtomicU64,
     body_budget: AtomicU64,
+    untracked: AtomicU64,
 }
 
 impl WorkerSlot {
+    /// Counts a call that leaves no record on purpose.
+    pub(crate) fn count_untracked(&self) {
+        self.untracked.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a drop on the worker.
     pub(crate) fn count(&self, reason: DropReason) {
         match reason {
@@ -236,6 +244,7 @@ impl ChunkPool {
         for slot in lock(&self.workers).iter() {
             counts.no_chunk += slot.no_chunk.load(Ordering::Relaxed);
             counts.body_budget += slot.body_budget.load(Ordering::Relaxed);
+            counts.untracked += slot.untracked.load(Ordering::Relaxed);
             counts.offered += slot.offered.load(Ordering::Relaxed);
         }
         counts

@@ -86,6 +86,7 @@ impl Recorder {
             kept: http::Extensions::new(),
             snapshot: worker.snapshot(),
             route: None,
+            matched_prefix: 0,
             bucketed: None,
         };
         let wish = worker.wish;
@@ -120,6 +121,15 @@ impl Recorder {
             (Some(a), Some(b)) => Some(widest(a, b)),
             (a, b) => a.or(b),
         };
+        self.settle_tracking();
+    }
+
+    /// Gives up the record when a plugin wants none of this call.
+    fn settle_tracking(&mut self) {
+        if self.wish.is_some() && self.call.snapshot.chain(self.call.route).untracks(&self.call) {
+            self.wish = None;
+            self.connection.worker.slot.count_untracked();
+        }
     }
 
     /// A copy for the request's body.
@@ -156,6 +166,7 @@ impl Recorder {
     /// The head of the answer is about to be sent.
     pub(crate) fn answered(&mut self, response: &response::Parts) {
         self.status = Some(response.status);
+        self.settle_tracking();
         let Some(wish) = self.wish else { return };
         let worker = Rc::clone(&self.connection.worker);
         self.response_copy = Some(BodyCopy::new(wish.response_body_bytes, &worker.budget));
@@ -344,6 +355,9 @@ impl Drop for Recorder {
             for plugin in chain.running(Phases::LOG, self.call.consumer_id()) {
                 plugin.log(&self.call, &outcome);
             }
+        }
+        if self.status.is_none() {
+            self.settle_tracking();
         }
         if self.wish.is_some() {
             self.keep(Instant::now());

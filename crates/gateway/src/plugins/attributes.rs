@@ -24,6 +24,7 @@ pub(super) const KIND: PluginKind = PluginKind {
     // Before anything that may answer.
     priority: 200_000,
     authenticates: false,
+    adds_up: false,
     about: "puts attributes on the records of calls, such as the id of the API",
     fields: FIELDS,
     build,

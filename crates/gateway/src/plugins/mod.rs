@@ -11,10 +11,13 @@
 //! | `header_filter` | head of the answer known (from the service, the gateway or a plugin) | change it |
 //! | `body_filter` | each piece of the answer's body | change it |
 //! | `log` | the call has ended | look |
+//! | `record` | route known, and again when the answer is | say that the call leaves no record |
 
 mod attributes;
 mod correlation_id;
 mod directory;
+mod do_not_track;
+mod endpoints;
 mod exporter;
 mod key_auth;
 mod registry;
@@ -80,6 +83,12 @@ pub trait Plugin: Send + Sync {
         piece
     }
 
+    /// Whether this call is to leave no record, whoever asks for one. Asked when the route is known and again when the answer
+    /// is, because only then the consumer may be.
+    fn untracked(&self, _call: &Call) -> bool {
+        false
+    }
+
     /// When the call has ended, however it did.
     fn log(&self, _call: &Call, _outcome: &CallOutcome) {}
 }
@@ -101,6 +110,8 @@ impl Phases {
     pub const BODY_FILTER: Self = Self(8);
     /// [`Plugin::log`]
     pub const LOG: Self = Self(16);
+    /// [`Plugin::untracked`]
+    pub const RECORD: Self = Self(32);
 
     /// Both sets together.
     #[must_use]
@@ -114,7 +125,7 @@ impl Phases {
     }
 }
 
-/// The plugins of a call in the order they run (highest priority first), at most one configuration of each.
+/// The plugins of a call in the order they run (highest priority first), at most one configuration of each that does not add up.
 #[derive(Debug, Clone, Default)]
 pub struct Chain {
     slots: Vec<Slot>,
@@ -161,6 +172,12 @@ impl Chain {
     ) -> impl Iterator<Item = &'a Arc<dyn Plugin>> {
         let slots = self.slots.iter().filter_map(move |slot| slot.pick(consumer));
         slots.filter(move |plugin| plugin.phases().has(phase))
+    }
+
+    /// Whether a plugin wants no record of this call.
+    pub(crate) fn untracks(&self, call: &Call) -> bool {
+        self.has(Phases::RECORD)
+            && self.running(Phases::RECORD, call.consumer_id()).any(|plugin| plugin.untracked(call))
     }
 
     /// Ids of the configurations that asked for a record of this call.
@@ -248,6 +265,8 @@ pub struct Call {
     pub snapshot: HeldSnapshot,
     /// Index of the route, once it is known.
     pub route: Option<usize>,
+    /// How many bytes the route matched of the path in its normal form.
+    pub matched_prefix: usize,
     /// Where the call goes instead of a route's service, when it came under a gateway URL.
     pub bucketed: Option<Rc<Bucketed>>,
 }

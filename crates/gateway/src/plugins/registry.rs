@@ -7,7 +7,7 @@ use weir_kit::{ConfigError, FieldSpec};
 use weir_pipeline::ExporterKind;
 
 use super::exporter::Asked;
-use super::{Directory, Plugin, attributes, correlation_id, exporter, key_auth};
+use super::{Directory, Plugin, attributes, correlation_id, do_not_track, exporter, key_auth};
 
 /// A plugin of the gateway.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct PluginKind {
     pub priority: i32,
     /// Whether it finds the consumer, and so cannot belong to one.
     pub authenticates: bool,
+    /// Whether all configurations that fit a call count, the widest scope first, and not only the first by Kong's precedence.
+    pub adds_up: bool,
     /// One line for people who choose.
     pub about: &'static str,
     /// Its settings.
@@ -38,7 +40,8 @@ pub struct Configured<'a> {
 }
 
 /// The gateway's own plugins, by name.
-pub static PLUGINS: &[PluginKind] = &[attributes::KIND, correlation_id::KIND, key_auth::KIND];
+pub static PLUGINS: &[PluginKind] =
+    &[attributes::KIND, correlation_id::KIND, do_not_track::KIND, key_auth::KIND];
 
 /// Priorities of loggers that had one in Kong; other exporters run with the lowest of them.
 const EXPORTER_PRIORITIES: &[(&str, i32)] =
@@ -88,6 +91,11 @@ impl PluginRegistry {
     /// Whether the plugin finds the consumer.
     pub fn authenticates(&self, name: &str) -> bool {
         own(name).is_some_and(|kind| kind.authenticates)
+    }
+
+    /// Whether all configurations of the plugin that fit a call count.
+    pub fn adds_up(&self, name: &str) -> bool {
+        own(name).is_some_and(|kind| kind.adds_up)
     }
 
     /// What the plugin is for, in one line.

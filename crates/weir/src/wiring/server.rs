@@ -189,6 +189,12 @@ impl Figures for GatewayFigures {
                 counter,
                 counts.capture.body_budget,
             ),
+            figure(
+                "weir_gateway_untracked",
+                "calls that left no record because do-not-track says so",
+                counter,
+                counts.capture.untracked,
+            ),
         ]
     }
 }

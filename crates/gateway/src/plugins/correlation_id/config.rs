@@ -33,6 +33,7 @@ pub(in crate::plugins) const KIND: PluginKind = PluginKind {
     name: "correlation-id",
     priority: 100_001,
     authenticates: false,
+    adds_up: false,
     about: "gives each call an id in a header, for the service and for logs",
     fields: FIELDS,
     build,

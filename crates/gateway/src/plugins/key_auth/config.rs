@@ -46,6 +46,7 @@ pub(in crate::plugins) const KIND: PluginKind = PluginKind {
     name: "key-auth",
     priority: 1250,
     authenticates: true,
+    adds_up: false,
     about: "lets only callers with a key pass, and tells which consumer they are",
     fields: FIELDS,
     build,
