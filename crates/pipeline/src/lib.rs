@@ -36,7 +36,7 @@ pub use journal::{JournalSettings, JournalStatus, OpenError};
 pub use ledger::{LastError, Ledger, LedgerSnapshot, SourceAccount, TargetAccount, reason};
 pub use pipeline::{Pipeline, PipelineSettings, PipelineStatus};
 pub use policy::{Policy, PolicyAnswer, PolicyCall, Verdict};
-pub use processors::{Learned, ProcessorSettings, Processors, Sampling};
+pub use processors::{Learned, Places, PlacesError, ProcessorSettings, Processors, Sampling};
 pub use receipt::{NoRoom, Receipt};
 pub use receiver::{Call, Credential, Decoded, Malformed, Mount, Outcome, Receiver, Rejected, Reply};
 pub use tap::{Subscription, Tap};

@@ -1,8 +1,9 @@
-//! What happens to every exchange before the journal, in this order: identify, detect, redact, sample.
+//! What happens to every exchange before the journal, in this order: identify, locate, detect, redact, sample.
 //!
 //! Nothing unredacted leaves this list: what is queued, stored, exported or shown has passed it.
 
 mod identify;
+mod locate;
 mod redact;
 mod sample;
 
@@ -14,6 +15,7 @@ use weir_model::Exchange;
 
 use crate::ledger::reason;
 pub use identify::{Identify, Learned};
+pub use locate::{Locate, Places, PlacesError};
 pub use redact::Redact;
 pub use sample::{Sample, Sampling};
 
@@ -48,6 +50,8 @@ pub struct ProcessorSettings {
     pub users: Vec<UserRule>,
     /// What is known of paths from the start.
     pub learned: Arc<Learned>,
+    /// Where clients are found on the map; `None` looks nobody up.
+    pub places: Option<Arc<Places>>,
     /// What is masked.
     pub redact: RedactSettings,
     /// Which exchanges are kept.
@@ -55,13 +59,16 @@ pub struct ProcessorSettings {
 }
 
 impl Processors {
-    /// The shipped steps. Detectors, when there are any, stand between `identify` and `redact`.
+    /// The shipped steps. Detectors, when there are any, stand before `redact`.
     pub fn standard(settings: ProcessorSettings) -> Self {
-        Self::new(vec![
-            Box::new(Identify::new(settings.users, settings.learned)),
-            Box::new(Redact::new(&settings.redact)),
-            Box::new(Sample::new(settings.sampling)),
-        ])
+        let mut steps: Vec<Box<dyn Processor>> =
+            vec![Box::new(Identify::new(settings.users, settings.learned))];
+        if let Some(places) = settings.places {
+            steps.push(Box::new(Locate::new(places)));
+        }
+        steps.push(Box::new(Redact::new(&settings.redact)));
+        steps.push(Box::new(Sample::new(settings.sampling)));
+        Self::new(steps)
     }
 
     /// These steps in this order.

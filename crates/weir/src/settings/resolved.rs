@@ -20,6 +20,7 @@ pub struct Settings {
     pub server: Server,
     pub collector: Collector,
     pub pump: Pump,
+    pub identify: Identify,
     pub redact: Redact,
     pub sample: Sample,
     pub journal: Journal,
@@ -110,6 +111,11 @@ pub struct Pump {
     pub keep_keys: bool,
     pub projects: BTreeMap<String, String>,
     pub redis: RedisSettings,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Identify {
+    pub geo_database: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

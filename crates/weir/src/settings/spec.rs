@@ -25,6 +25,7 @@ pub static SETTINGS: &[FieldSpec] = &[
     section("server", SERVER, "page, API and collector"),
     section("collector", COLLECTOR, "what is accepted from other systems' reporters"),
     section("pump", pump::settings::FIELDS, "traffic records of Tyk's gateways, taken from Redis"),
+    section("identify", IDENTIFY, "what is found out about calls before they are kept"),
     section("redact", REDACT, "what is masked before anything is kept or sent"),
     section("sample", SAMPLE, "which calls are kept at all; everything, unless told otherwise"),
     section("journal", JOURNAL, "the log on disk between capture and every target"),
@@ -125,6 +126,12 @@ static COLLECTOR: &[FieldSpec] = &[
     ),
     key("tokens", Map(&Text), "{}", "project by service token, application id or bucket"),
 ];
+
+static IDENTIFY: &[FieldSpec] = &[FieldSpec::new(
+    "geo_database",
+    Text,
+    "MaxMind database (.mmdb) in which the country, city and position of clients are looked up; read again when it changes",
+)];
 
 static REDACT: &[FieldSpec] = &[
     key(

@@ -1,10 +1,12 @@
 //! Which concrete things are built, and how they are joined. Everything is passed down as an argument; there are no globals.
 //!
 //! In reading order: [`Weir`] (the whole, start and stop), `targets` (settings and plugins to pipeline targets), `store` (the
-//! store as a target, retention), `gateway` (proxy and Admin API), `server`, `pump`, `run_file`, `paths` (what was learned of paths).
+//! store as a target, retention), `gateway` (proxy and Admin API), `server`, `pump`, `run_file`, `paths` (what was learned of paths),
+//! `places` (where clients are).
 
 mod gateway;
 mod paths;
+mod places;
 mod pump;
 mod run_file;
 mod server;
@@ -18,7 +20,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use weir_inspect::RedactSettings;
 use weir_kit::SystemClock;
-use weir_pipeline::{Pipeline, PipelineSettings, ProcessorSettings, Processors, Sampling};
+use weir_pipeline::{Pipeline, PipelineSettings, Places, ProcessorSettings, Processors, Sampling};
 use weir_server::ServerHandle;
 use weir_state::State;
 use weir_wire::tyk::pump::PumpHandle;
@@ -40,6 +42,8 @@ pub struct Weir {
     housekeeping: Option<JoinHandle<()>>,
     pipeline: Arc<Pipeline>,
     paths: PathsFile,
+    /// Looks for a newer database.
+    places: Option<JoinHandle<()>>,
     run_file: RunFile,
     gateway_patience: Duration,
 }
@@ -52,7 +56,8 @@ impl Weir {
 
         let state = State::open(&data.join("state.db")).context("the configuration cannot be opened")?;
         let paths = PathsFile::open(&settings.data_dir);
-        let pipeline = open_pipeline(&settings, &paths)?;
+        let places = places::open(&settings.identify)?;
+        let pipeline = open_pipeline(&settings, &paths, places.clone())?;
         let store = match roles.server {
             true => Some(store::open(&settings).await?),
             false => None,
@@ -88,16 +93,21 @@ impl Weir {
         }
         let housekeeping = store.map(|store| tokio::spawn(store::keep_house(store, settings.store)));
         let pump = pump.map(|pump| pump.start(&pipeline)).transpose()?;
+        let places = places.map(|places| tokio::spawn(places::keep_current(places)));
         run_file.write()?;
         let gateway_patience = settings.gateway.shutdown_timeout;
-        Ok(Self { gateway, server, pump, housekeeping, pipeline, paths, run_file, gateway_patience })
+        Ok(Self { gateway, server, pump, housekeeping, pipeline, paths, places, run_file, gateway_patience })
     }
 
     /// Stops from the front to the back: no new calls, no new reports, what was captured is taken in, delivered as far as
     /// targets accept it, and made durable.
     pub async fn stop(self) {
-        let Self { gateway, server, pump, housekeeping, pipeline, paths, run_file, gateway_patience } = self;
+        let Self { gateway, server, pump, housekeeping, pipeline, paths, places, run_file, gateway_patience } =
+            self;
         run_file.remove();
+        if let Some(places) = places {
+            places.abort();
+        }
         if let Some(pump) = pump {
             pump.stop(DELIVERY_PATIENCE).await;
         }
@@ -115,13 +125,18 @@ impl Weir {
     }
 }
 
-fn open_pipeline(settings: &Settings, paths: &PathsFile) -> Result<Arc<Pipeline>> {
+fn open_pipeline(
+    settings: &Settings,
+    paths: &PathsFile,
+    places: Option<Arc<Places>>,
+) -> Result<Arc<Pipeline>> {
     let mut journal = PipelineSettings::in_directory(settings.data_dir.join("journal"));
     journal.journal.max_bytes = settings.journal.max_bytes;
     journal.journal.eventual_delay = settings.journal.sync_interval;
     let processors = Processors::standard(ProcessorSettings {
         users: Vec::new(),
         learned: paths.learned.clone(),
+        places,
         redact: redact_settings(settings),
         sampling: Sampling { one_in: settings.sample.one_in, slow: settings.sample.slow },
     });
