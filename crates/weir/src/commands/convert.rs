@@ -40,7 +40,10 @@ pub fn run(options: Options) -> Result<ExitCode> {
         eprintln!("enable_analytics is off: nothing is recorded");
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = json!({"targets": {"tyk": {"kind": "tyk", "config": conversion.config}}});
+    let mut settings = json!({"targets": {"tyk": {"kind": "tyk", "config": conversion.config}}});
+    if let Some(file) = conversion.geo_database {
+        settings["identify"] = json!({"geo_database": file});
+    }
     print!("{}", toml::to_string_pretty(&without_null(settings))?);
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,8 @@ pub struct Conversion {
     pub enabled: bool,
     /// Settings of the exporter `tyk`: those that are given.
     pub config: Value,
+    /// The database of places, where it is to be asked (`enable_geo_ip`): weir's setting `identify.geo_database`.
+    pub geo_database: Option<String>,
     /// Keys and variables that are given and were not taken over, by name.
     pub unsupported: Vec<String>,
 }
@@ -25,6 +27,8 @@ const KEYS: &[&str] = &[
     "analytics_config.type",
     "analytics_config.ignored_ips",
     "analytics_config.enable_detailed_recording",
+    "analytics_config.enable_geo_ip",
+    "analytics_config.geo_ip_db_path",
     "analytics_config.normalise_urls.enabled",
     "analytics_config.normalise_urls.normalise_uuids",
     "analytics_config.normalise_urls.normalise_ulids",
@@ -42,13 +46,21 @@ const KEYS: &[&str] = &[
 
 /// Keys of the gateway's own analytics that weir does not have; their variables are recognised by this list.
 const WITHOUT_MEANING: &[&str] = &[
-    "analytics_config.enable_geo_ip",
-    "analytics_config.geo_ip_db_path",
     "enforce_org_data_age",
     "enforce_org_data_detail_logging",
+    "http_server_options.enable_path_prefix_matching",
+    "http_server_options.enable_path_suffix_matching",
+    "http_server_options.xff_depth",
+    "ignore_endpoint_case",
 ];
 
+/// Keys that old files still have and that mean nothing to the gateway itself.
+const OLD: &[&str] = &["csv_dir", "mongo_url", "mongo_db_name", "mongo_collection", "purge_delay"];
+
 const STORES: [&str; 2] = ["storage", "analytics_storage"];
+
+/// With this on, there is no file.
+const OMIT_FILE: &str = "TYK_GW_OMITCONFIGFILE";
 
 /// Reads the text of a file, empty for none, and the variables.
 ///
@@ -58,7 +70,9 @@ pub fn read(
     text: &str,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Conversion, ConfigError> {
-    let text = if text.trim().is_empty() { "{}" } else { text };
+    let environment: Vec<(String, String)> = environment.collect();
+    let omitted = environment.iter().any(|(name, value)| name == OMIT_FILE && value == "true");
+    let text = if omitted || text.trim().is_empty() { "{}" } else { text };
     let file: Value = serde_json::from_str(text)
         .map_err(|error| ConfigError::one("", format!("tyk.conf is not JSON: {error}")))?;
     let mut given = Map::new();
@@ -66,19 +80,24 @@ pub fn read(
     let mut unsupported = Vec::new();
     let known = known_keys();
     for (variable, text) in environment {
-        let Some(name) = variable.strip_prefix("TYK_GW_") else { continue };
+        let Some(name) = variable.strip_prefix("TYK_GW_").filter(|_| variable != OMIT_FILE) else { continue };
         match known.iter().find(|key| variable_of(key) == name) {
             Some(key) => drop(given.insert(key.clone(), value(key, text))),
             None => unsupported.push(variable),
         }
     }
-    unsupported.extend(given.keys().filter(|key| !KEYS.contains(&key.as_str()) && !is_redis(key)).cloned());
+    let is_old = |key: &str| key.strip_prefix("analytics_config.").is_some_and(|name| OLD.contains(&name));
+    let foreign = |key: &&String| !KEYS.contains(&key.as_str()) && !is_redis(key) && !is_old(key);
+    unsupported.extend(given.keys().filter(foreign).cloned());
     let config = exporter(&given);
     // Every mistake is told now, not when the settings are used.
     let checked = schema::check(config::FIELDS, config.clone())?;
     config::Config::read(checked)?;
     let enabled = is_on(&given, "enable_analytics");
-    Ok(Conversion { enabled, config, unsupported })
+    let place = given.get("analytics_config.geo_ip_db_path").and_then(Value::as_str);
+    let asked = is_on(&given, "analytics_config.enable_geo_ip");
+    let geo_database = place.filter(|path| asked && !path.is_empty()).map(str::to_owned);
+    Ok(Conversion { enabled, config, geo_database, unsupported })
 }
 
 fn known_keys() -> Vec<String> {
@@ -145,7 +164,9 @@ fn exporter(given: &Map<String, Value>) -> Value {
         if let Some(rest) = key.strip_prefix("analytics_config.normalise_urls.") {
             let group = config.entry("normalise_urls").or_insert_with(|| json!({}));
             group[rest] = value.clone();
-        } else if let Some(rest) = key.strip_prefix("analytics_config.") {
+        } else if let Some(rest) =
+            key.strip_prefix("analytics_config.").filter(|rest| !rest.contains("geo_ip"))
+        {
             config.insert(rest.to_owned(), value.clone());
         }
     }
@@ -186,7 +207,8 @@ mod tests {
             "storage": {"type": "redis", "host": "r", "port": 1, "database": 0},
             "analytics_storage": {"host": "a", "port": 2},
             "analytics_config": {"type": "", "ignored_ips": ["192.0.2.1"], "storage_expiration_time": 90,
-                "enable_geo_ip": true, "normalise_urls": {"enabled": true, "normalise_uuids": true}},
+                "enable_geo_ip": true, "geo_ip_db_path": "/geo/city.mmdb", "csv_dir": "/tmp",
+                "normalise_urls": {"enabled": true, "normalise_uuids": true}},
             "db_app_conf_options": {"node_is_segmented": true, "tags": ["edge"]},
         });
         let conversion = converted(&file, &[]);
@@ -195,7 +217,8 @@ mod tests {
         assert_eq!(conversion.config["storage_expiration_time"], 90);
         assert_eq!(conversion.config["normalise_urls"]["normalise_uuids"], true);
         assert_eq!(conversion.config["tags"], json!(["edge"]));
-        assert_eq!(conversion.unsupported, ["analytics_config.enable_geo_ip", "listen_port"]);
+        assert_eq!(conversion.geo_database.as_deref(), Some("/geo/city.mmdb"));
+        assert_eq!(conversion.unsupported, ["listen_port"]);
         let conversion = converted(
             &file,
             &[
@@ -205,6 +228,8 @@ mod tests {
                 ("TYK_GW_ANALYTICSSTORAGE_PASSWORD", "p"),
                 ("TYK_GW_ANALYTICSCONFIG_NORMALISEURLS_CUSTOM", "a+,b+"),
                 ("TYK_GW_ANALYTICSCONFIG_SERIALIZERTYPE", "protobuf"),
+                ("TYK_GW_ANALYTICSCONFIG_ENABLEGEOIP", "false"),
+                ("TYK_GW_HTTPSERVEROPTIONS_XFFDEPTH", "1"),
                 ("TYK_GW_LISTENPORT", "1"),
             ],
         );
@@ -212,7 +237,21 @@ mod tests {
         assert_eq!(conversion.config["storage"]["addrs"], json!(["x:1", "y:2"]));
         assert_eq!(conversion.config["normalise_urls"]["custom_patterns"], json!(["a+", "b+"]));
         assert_eq!(conversion.config["serializer_type"], "protobuf");
+        assert_eq!(conversion.geo_database, None);
         assert!(conversion.unsupported.contains(&"TYK_GW_LISTENPORT".to_owned()));
+        assert!(conversion.unsupported.contains(&"http_server_options.xff_depth".to_owned()));
+        let alone = converted(
+            &file,
+            &[
+                ("TYK_GW_OMITCONFIGFILE", "true"),
+                ("TYK_GW_ENABLEANALYTICS", "true"),
+                ("TYK_GW_ANALYTICSCONFIG_ENABLEGEOIP", "true"),
+                ("TYK_GW_ANALYTICSCONFIG_GEOIPDBLOCATION", "/geo/other.mmdb"),
+            ],
+        );
+        assert!(alone.enabled && alone.unsupported.is_empty(), "{:?}", alone.unsupported);
+        assert_eq!(alone.config, json!({}));
+        assert_eq!(alone.geo_database.as_deref(), Some("/geo/other.mmdb"));
     }
 
     #[test]
