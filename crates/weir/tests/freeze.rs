@@ -1,0 +1,158 @@
+//! Redis freezes under load: no call notices, and every record is there when it thaws.
+//!
+//! In the suite it is frozen for 5 seconds. The full drill is `WEIR_TEST_FREEZE_SECONDS=60`; calls a second and latencies are
+//! printed for people, beside those of as long a time without a freeze.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::redis::Server;
+use support::{Weir, upstream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use weir_wire::tyk::{lists, msgpack};
+
+const CALLERS: u64 = 16;
+/// Calls a second of one caller: below what this machine can, so that the two runs have the same load.
+const CALLS_PER_SECOND: u64 = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_redis_slows_no_call_and_loses_no_record() {
+    let seconds = std::env::var("WEIR_TEST_FREEZE_SECONDS").ok().map_or(5, |text| text.parse().unwrap());
+    let length = Duration::from_secs(seconds);
+    let redis = Server::start().await;
+    let storage = json!({"host": "127.0.0.1", "port": redis.port, "timeout": 1});
+    let tyk = json!({"kind": "tyk", "config": {"storage": storage, "storage_expiration_time": -1}});
+    let targets = json!({"records": tyk}).to_string();
+    let weir = Weir::start_with(&[("WEIR_TARGETS", &targets)]).await;
+    weir.route_everything_to(&upstream().await).await;
+    let counter = Arc::new(AtomicU64::new(0));
+
+    let calm = load(&weir, &counter, length).await;
+    let before = settled(&weir).await;
+    redis.signal("-STOP");
+    let frozen = load(&weir, &counter, length).await;
+    let held = target(&weir.ask("/api/v1/ledger").await)["held"].as_u64().unwrap();
+    redis.signal("-CONT");
+    let thawed = Instant::now();
+    let after = settled(&weir).await;
+    println!("without a freeze: {calm:?}\nfrozen for {seconds} s: {frozen:?}");
+    println!("{held} records waited and were written {:.0?} after the thaw", thawed.elapsed());
+
+    let calls = counter.load(Ordering::Relaxed);
+    assert!(held > 0, "nothing waited: Redis was not frozen");
+    assert_eq!((&before["delivered"], &before["retries"]), (&json!(calm.calls), &json!(0)));
+    assert_eq!((&after["delivered"], &after["dropped"]), (&json!(calls), &json!({})));
+    let (records, numbers) = numbers_in(&redis).await;
+    assert_eq!(numbers, (0..calls).collect(), "each call has its record");
+    // What was under way when Redis froze may be there twice: one batch.
+    println!("{} of {records} records are there twice", records - calls);
+    assert!(records - calls <= 1_000);
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "printed")]
+struct Load {
+    calls: u64,
+    calls_per_second: u64,
+    latency_p50: Duration,
+    latency_p99: Duration,
+    latency_max: Duration,
+}
+
+/// Calls with numbers of their own, each answered in full.
+async fn load(weir: &Weir, counter: &Arc<AtomicU64>, length: Duration) -> Load {
+    let stop = Arc::new(AtomicBool::new(false));
+    let call = || tokio::spawn(call_until(stop.clone(), weir.address("proxy"), counter.clone()));
+    let callers: Vec<_> = (0..CALLERS).map(|_| call()).collect();
+    tokio::time::sleep(length).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut latencies = Vec::new();
+    for caller in callers {
+        latencies.extend(caller.await.unwrap());
+    }
+    latencies.sort_unstable();
+    let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize];
+    Load {
+        calls: latencies.len() as u64,
+        calls_per_second: latencies.len() as u64 / length.as_secs().max(1),
+        latency_p50: at(0.5),
+        latency_p99: at(0.99),
+        latency_max: latencies[latencies.len() - 1],
+    }
+}
+
+async fn call_until(stop: Arc<AtomicBool>, address: SocketAddr, counter: Arc<AtomicU64>) -> Vec<Duration> {
+    let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let mut latencies = Vec::new();
+    let mut due = tokio::time::Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        due += Duration::from_secs(1) / u32::try_from(CALLS_PER_SECOND).unwrap();
+        tokio::time::sleep_until(due).await;
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        let head = format!("GET /drill/{number} HTTP/1.1\r\nhost: a.test\r\n\r\n");
+        let sent = Instant::now();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let body = answer(&mut connection).await;
+        assert_eq!(body["path"], format!("/drill/{number}"));
+        latencies.push(sent.elapsed());
+    }
+    latencies
+}
+
+async fn answer(connection: &mut BufReader<TcpStream>) -> Value {
+    let mut line = String::new();
+    connection.read_line(&mut line).await.unwrap();
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    let mut length = 0;
+    while line != "\r\n" {
+        line.clear();
+        connection.read_line(&mut line).await.unwrap();
+        if let Some((name, value)) = line.trim_end().split_once(": ")
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn target(ledger: &Value) -> &Value {
+    let targets = ledger["targets"].as_array().unwrap();
+    targets.iter().find(|target| target["name"] == "records").unwrap()
+}
+
+/// The account of the records once none of them waits any more.
+async fn settled(weir: &Weir) -> Value {
+    let ledger = weir
+        .wait_for("/api/v1/ledger", |ledger| {
+            let held = |part: &str| ledger[part].as_array().unwrap().iter().any(|row| row["held"] != 0);
+            !held("sources") && !held("targets")
+        })
+        .await;
+    assert_eq!(ledger["balanced"], true);
+    target(&ledger).clone()
+}
+
+/// How many records there are, and the numbers of their calls.
+async fn numbers_in(redis: &Server) -> (u64, HashSet<u64>) {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", redis.port)).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let list = lists::name(lists::KEY_PREFIX, None, lists::Encoding::Msgpack);
+    let values: Vec<Vec<u8>> = redis::cmd("LRANGE").arg(list).arg(0).arg(-1).query(&mut connection).unwrap();
+    let number = |value: &Vec<u8>| {
+        let path = msgpack::decode(value).unwrap().raw_path.into_owned();
+        path.strip_prefix("/drill/").unwrap().parse().unwrap()
+    };
+    (values.len() as u64, values.iter().map(number).collect())
+}
