@@ -117,6 +117,13 @@ impl Meter {
         }
     }
 
+    /// Keeps less than what was asked for before the caller was known.
+    pub(crate) fn keep_at_most(&self, bytes: usize) {
+        if let Some(copy) = &mut *self.copy.borrow_mut() {
+            copy.keep_at_most(bytes);
+        }
+    }
+
     /// Writes what was kept to the record.
     pub(crate) fn write(&self, writer: &mut Writer<'_>, secrets: &CallSecrets<'_>) {
         writer.body_size(Side::Request, self.size.get());

@@ -233,7 +233,7 @@ async fn changes_reach_the_snapshot_and_the_exporters() {
     let id = plugin["id"].as_str().unwrap();
     let snapshot = running.snapshot.load();
     assert!(snapshot.version > before);
-    assert_eq!(snapshot.global.capture().unwrap().request_body_bytes, 1024);
+    assert_eq!(snapshot.global.capture(None).unwrap().request_body_bytes, 1024);
     assert!(exporters.has_changed().unwrap());
     let active = exporters.borrow_and_update().clone();
     assert_eq!(active.len(), 1);

@@ -1,5 +1,17 @@
 //! Open-ended facts about an exchange.
 
+/// Attributes by which a gateway says how a call was to be recorded.
+pub mod recording {
+    /// True where requests and responses were to be recorded whole.
+    pub const DETAILED: &str = "recording.detailed";
+    /// Text: the template of the endpoint, where it is tracked by name.
+    pub const ENDPOINT: &str = "recording.endpoint";
+    /// Whole number: seconds that outputs with an expiry of their own keep the record.
+    pub const KEEP_FOR: &str = "recording.keep_for";
+    /// JSON list of text.
+    pub const TAGS: &str = "recording.tags";
+}
+
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

@@ -92,6 +92,22 @@ impl BodyCopy {
         }
     }
 
+    /// Keeps at most `cap` bytes, if it was to keep more.
+    pub(crate) fn keep_at_most(&mut self, cap: usize) {
+        if cap >= self.cap {
+            return;
+        }
+        self.cap = cap;
+        if cap == 0 {
+            self.release();
+            self.state = State::Off;
+        } else if self.bytes.len() > cap {
+            self.budget.give_back(self.bytes.len() - cap);
+            self.bytes.truncate(cap);
+            self.state = State::Cut;
+        }
+    }
+
     /// What was kept, and how the body ended; `complete` when its last byte passed.
     pub(crate) fn kept(&self, complete: bool) -> (&[u8], BodyEnd) {
         let end = match self.state {

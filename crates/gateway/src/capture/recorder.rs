@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HOST};
 use http::{HeaderMap, StatusCode, Version, request, response};
 use weir_kit::{Clock, SystemClock};
-use weir_model::{Attributes, Identity, WhyNot};
+use weir_model::recording::TAGS;
+use weir_model::{Attributes, Identity, Value, WhyNot};
 use weir_pipeline::CaptureWish;
 use weir_pipeline::record::{BodyEnd, Side, Text, Timing, Writer};
 
@@ -15,7 +16,7 @@ use super::BodyCopy;
 use super::redact::{Names, Secrets};
 use crate::bodies::Meter;
 use crate::framing::Seen;
-use crate::plugins::{Call, CallOutcome, Phases, widest};
+use crate::plugins::{Call, CallOutcome, Phases, Tag};
 use crate::upstream::ConnectTimes;
 use crate::worker::ClientConnection;
 
@@ -114,14 +115,24 @@ impl Recorder {
         })
     }
 
-    /// The route is known, or known to be missing: settles what is to be captured.
+    /// The route is known, or known to be missing: settles what is to be captured, as far as it can be before the caller is
+    /// known.
     pub(crate) fn routed(&mut self) {
-        let chain = self.call.snapshot.chain(self.call.route);
-        self.wish = match (self.wish, chain.capture()) {
-            (Some(a), Some(b)) => Some(widest(a, b)),
-            (a, b) => a.or(b),
-        };
+        self.wish = self.call.snapshot.chain(self.call.route).capture(self.wish);
         self.settle_tracking();
+    }
+
+    /// All is known that a record depends on: captures no more than the plugins of this caller want.
+    fn settle(&mut self) {
+        self.settle_tracking();
+        if self.wish.is_none() {
+            return;
+        }
+        let chain = self.call.snapshot.chain(self.call.route);
+        self.wish = chain.capture_of(self.connection.worker.wish, self.call.consumer_id());
+        if let (Some(wish), Some(meter)) = (self.wish, &self.request_body) {
+            meter.keep_at_most(wish.request_body_bytes);
+        }
     }
 
     /// Gives up the record when a plugin wants none of this call.
@@ -166,7 +177,7 @@ impl Recorder {
     /// The head of the answer is about to be sent.
     pub(crate) fn answered(&mut self, response: &response::Parts) {
         self.status = Some(response.status);
-        self.settle_tracking();
+        self.settle();
         let Some(wish) = self.wish else { return };
         let worker = Rc::clone(&self.connection.worker);
         self.response_copy = Some(BodyCopy::new(wish.response_body_bytes, &worker.budget));
@@ -214,14 +225,43 @@ impl Recorder {
             .optional(Text::Company, company.as_deref())
             .optional(Text::Subscription, subscription.as_deref())
             .optional(Text::Session, session.as_deref());
-        for (name, value) in call.attributes.iter() {
-            writer.attribute(name, value);
-        }
+        self.write_notes(&mut writer);
         writer.text(Text::Scheme, if call.tls { "https" } else { "http" });
         match &self.refused_line {
             Some(line) => self.write_refused(&mut writer, line),
             None => self.write_target(&mut writer),
         }
+    }
+
+    /// Attributes and tags.
+    fn write_notes(&self, writer: &mut Writer<'_>) {
+        let chain = self.call.snapshot.chain(self.call.route);
+        if !chain.has(Phases::RECORD) {
+            self.call.attributes.iter().for_each(|(name, value)| {
+                writer.attribute(name, value);
+            });
+            return;
+        }
+        let notes = chain.notes(&self.call);
+        for (name, value) in notes.attributes.iter() {
+            writer.attribute(name, value);
+        }
+        let tags: Vec<String> = notes.tags.into_iter().flat_map(|tag| self.tags_of(tag)).collect();
+        if !tags.is_empty() {
+            writer.attribute(TAGS, &Value::Json(serde_json::Value::from(tags).to_string()));
+        }
+    }
+
+    /// The tags that one of a plugin's amounts to; headers that hold secrets give none.
+    fn tags_of(&self, tag: Tag) -> Vec<String> {
+        let name = match tag {
+            Tag::Plain(tag) => return vec![tag],
+            Tag::OfHeader(name) => name,
+        };
+        let CallSecrets { all, more } = self.secrets();
+        let values = self.call.request.headers.get_all(&name).iter().map(http::HeaderValue::as_bytes);
+        let shown = values.filter(|value| all.header(name.as_str(), value, more) == *value);
+        shown.map(|value| format!("{name}-{}", String::from_utf8_lossy(value))).collect()
     }
 
     fn write_target(&self, writer: &mut Writer<'_>) {
@@ -357,7 +397,7 @@ impl Drop for Recorder {
             }
         }
         if self.status.is_none() {
-            self.settle_tracking();
+            self.settle();
         }
         if self.wish.is_some() {
             self.keep(Instant::now());

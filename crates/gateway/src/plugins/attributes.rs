@@ -7,8 +7,7 @@ use serde_json::Value as Json;
 use weir_kit::{ConfigError, FieldKind, FieldSpec};
 use weir_model::Value;
 
-use super::{Call, Configured, Phases, Plugin, PluginKind};
-use crate::answer::Answer;
+use super::{Call, Configured, Notes, Phases, Plugin, PluginKind};
 
 const FIELDS: &[FieldSpec] = &[FieldSpec {
     required: true,
@@ -21,10 +20,9 @@ const FIELDS: &[FieldSpec] = &[FieldSpec {
 
 pub(super) const KIND: PluginKind = PluginKind {
     name: "attributes",
-    // Before anything that may answer.
-    priority: 200_000,
+    priority: 100_001,
     authenticates: false,
-    adds_up: false,
+    adds_up: true,
     about: "puts attributes on the records of calls, such as the id of the API",
     fields: FIELDS,
     build,
@@ -65,13 +63,13 @@ impl Plugin for FixedAttributes {
     }
 
     fn phases(&self) -> Phases {
-        Phases::ACCESS
+        Phases::RECORD
     }
 
-    async fn access(&self, call: &mut Call) -> Option<Answer> {
+    /// Narrower scopes come later, and have the last word on a name.
+    fn annotate(&self, _call: &Call, notes: &mut Notes) {
         for (name, value) in &self.attributes {
-            call.attributes.set(name.as_str(), value.clone());
+            notes.attributes.set(name.as_str(), value.clone());
         }
-        None
     }
 }

@@ -11,7 +11,7 @@
 //! | `header_filter` | head of the answer known (from the service, the gateway or a plugin) | change it |
 //! | `body_filter` | each piece of the answer's body | change it |
 //! | `log` | the call has ended | look |
-//! | `record` | route known, and again when the answer is | say that the call leaves no record |
+//! | `record` | the head of the answer known | say that the call leaves no record, or what the record says beside the call |
 
 mod attributes;
 mod correlation_id;
@@ -20,6 +20,7 @@ mod do_not_track;
 mod endpoints;
 mod exporter;
 mod key_auth;
+mod recording;
 mod registry;
 
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, request, response};
+use http::{Extensions, HeaderMap, HeaderName, request, response};
 use weir_kit::{Secret, Timestamp};
 use weir_model::{Attributes, ExchangeId, Identity, Peer};
 use weir_pipeline::CaptureWish;
@@ -53,6 +54,11 @@ pub trait Plugin: Send + Sync {
 
     /// What must be captured for it; `None` when it asks for no record.
     fn capture(&self) -> Option<CaptureWish> {
+        None
+    }
+
+    /// What must be captured of bodies, if the call is recorded at all.
+    fn bodies(&self) -> Option<CaptureWish> {
         None
     }
 
@@ -89,6 +95,9 @@ pub trait Plugin: Send + Sync {
         false
     }
 
+    /// Before the record is written: what it is to say beside the call.
+    fn annotate(&self, _call: &Call, _notes: &mut Notes) {}
+
     /// When the call has ended, however it did.
     fn log(&self, _call: &Call, _outcome: &CallOutcome) {}
 }
@@ -110,7 +119,7 @@ impl Phases {
     pub const BODY_FILTER: Self = Self(8);
     /// [`Plugin::log`]
     pub const LOG: Self = Self(16);
-    /// [`Plugin::untracked`]
+    /// [`Plugin::untracked`] and [`Plugin::annotate`]
     pub const RECORD: Self = Self(32);
 
     /// Both sets together.
@@ -131,6 +140,8 @@ pub struct Chain {
     slots: Vec<Slot>,
     phases: Phases,
     capture: Option<CaptureWish>,
+    bodies: CaptureWish,
+    depends_on_consumer: bool,
     credentials: Names,
 }
 
@@ -140,8 +151,10 @@ impl Chain {
         let plugins = || slots.iter().flat_map(Slot::all);
         let phases = plugins().fold(Phases::NONE, |phases, plugin| phases.and(plugin.phases()));
         let capture = plugins().filter_map(|plugin| plugin.capture()).reduce(widest);
+        let bodies = plugins().filter_map(|plugin| plugin.bodies()).fold(CaptureWish::default(), widest);
+        let depends_on_consumer = slots.iter().any(|slot| !slot.by_consumer.is_empty());
         let credentials = Names::new(plugins().flat_map(|plugin| plugin.credentials()).map(String::as_str));
-        Self { slots, phases, capture, credentials }
+        Self { slots, phases, capture, bodies, depends_on_consumer, credentials }
     }
 
     /// Whether any of its plugins has this phase.
@@ -149,9 +162,24 @@ impl Chain {
         self.phases.has(phase)
     }
 
-    /// The widest wish of all plugins that may run, whoever the consumer will be.
-    pub fn capture(&self) -> Option<CaptureWish> {
-        self.capture
+    /// What is to be captured where `anyway` is captured in any case, as widely as any plugin wants that may run, whoever the
+    /// consumer will be. `None`: no record.
+    pub fn capture(&self, anyway: Option<CaptureWish>) -> Option<CaptureWish> {
+        either(anyway, self.capture).map(|wish| widest(wish, self.bodies))
+    }
+
+    /// The same for a consumer, of plugins that do run.
+    pub(crate) fn capture_of(
+        &self,
+        anyway: Option<CaptureWish>,
+        consumer: Option<&str>,
+    ) -> Option<CaptureWish> {
+        if !self.depends_on_consumer {
+            return self.capture(anyway);
+        }
+        let running = || self.slots.iter().filter_map(|slot| slot.pick(consumer));
+        let wish = running().map(|plugin| plugin.capture()).fold(anyway, either)?;
+        Some(running().filter_map(|plugin| plugin.bodies()).fold(wish, widest))
     }
 
     /// Names of headers and query arguments whose values must not be recorded, whoever the consumer will be.
@@ -180,6 +208,15 @@ impl Chain {
             && self.running(Phases::RECORD, call.consumer_id()).any(|plugin| plugin.untracked(call))
     }
 
+    /// What plugins have to say about this call, beside what it is.
+    pub(crate) fn notes(&self, call: &Call) -> Notes {
+        let mut notes = Notes { attributes: call.attributes.clone(), tags: Vec::new() };
+        for plugin in self.running(Phases::RECORD, call.consumer_id()) {
+            plugin.annotate(call, &mut notes);
+        }
+        notes
+    }
+
     /// Ids of the configurations that asked for a record of this call.
     pub(crate) fn asking<'a>(&'a self, consumer: Option<&'a str>) -> impl Iterator<Item = &'a Arc<str>> {
         let slots = self.slots.iter().filter_map(move |slot| slot.pick(consumer));
@@ -187,8 +224,15 @@ impl Chain {
     }
 }
 
+fn either(a: Option<CaptureWish>, b: Option<CaptureWish>) -> Option<CaptureWish> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(widest(a, b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// The larger wish in each part.
-pub(crate) fn widest(a: CaptureWish, b: CaptureWish) -> CaptureWish {
+fn widest(a: CaptureWish, b: CaptureWish) -> CaptureWish {
     CaptureWish {
         request_body_bytes: a.request_body_bytes.max(b.request_body_bytes),
         response_body_bytes: a.response_body_bytes.max(b.response_body_bytes),
@@ -309,6 +353,24 @@ pub struct Authenticated {
     pub key: Option<Arc<Secret>>,
     /// Whether this is the consumer named by `anonymous`.
     pub anonymous: bool,
+}
+
+/// What a record says beside the call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Notes {
+    /// Facts by name.
+    pub attributes: Attributes,
+    /// Tags, in order.
+    pub tags: Vec<Tag>,
+}
+
+/// A tag of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tag {
+    /// The tag.
+    Plain(String),
+    /// One for each value of a request header: `name-value`.
+    OfHeader(HeaderName),
 }
 
 /// How a call ended.

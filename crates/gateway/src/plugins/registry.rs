@@ -7,7 +7,7 @@ use weir_kit::{ConfigError, FieldSpec};
 use weir_pipeline::ExporterKind;
 
 use super::exporter::Asked;
-use super::{Directory, Plugin, attributes, correlation_id, do_not_track, exporter, key_auth};
+use super::{Directory, Plugin, attributes, correlation_id, do_not_track, exporter, key_auth, recording};
 
 /// A plugin of the gateway.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Configured<'a> {
 
 /// The gateway's own plugins, by name.
 pub static PLUGINS: &[PluginKind] =
-    &[attributes::KIND, correlation_id::KIND, do_not_track::KIND, key_auth::KIND];
+    &[attributes::KIND, correlation_id::KIND, do_not_track::KIND, key_auth::KIND, recording::KIND];
 
 /// Priorities of loggers that had one in Kong; other exporters run with the lowest of them.
 const EXPORTER_PRIORITIES: &[(&str, i32)] =

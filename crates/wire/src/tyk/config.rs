@@ -9,7 +9,7 @@ use weir_kit::{ConfigError, FieldKind, FieldSpec, kind};
 use weir_pipeline::{CaptureWish, QueueSettings};
 
 use super::connection::{self, RedisSettings};
-use super::encode::Profile;
+use super::encode::{Dumps, Profile};
 use super::lists::Encoding;
 use super::normalise::{NormaliseSettings, Normaliser};
 
@@ -152,7 +152,8 @@ impl Config {
         let function = serde_json::from_value(Value::String(written.hash_key_function)).unwrap_or_default();
         Ok(Self {
             profile: Profile {
-                detailed: written.enable_detailed_recording,
+                dumps: if written.enable_detailed_recording { Dumps::Always } else { Dumps::WhereAsked },
+                templates: false,
                 org_id: written.org_id,
                 hash_keys: written.hash_keys.then_some(function),
                 tag_headers: written.tag_headers,
@@ -189,7 +190,7 @@ impl Config {
     }
 
     pub(super) fn capture(&self) -> CaptureWish {
-        let bytes = if self.profile.detailed { self.max_body_bytes } else { 0 };
+        let bytes = if self.profile.dumps == Dumps::Always { self.max_body_bytes } else { 0 };
         CaptureWish { request_body_bytes: bytes, response_body_bytes: bytes }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use weir_kit::Timestamp;
-use weir_model::{Attributes, Exchange, Request, Value};
+use weir_model::{Attributes, Exchange, Request, Value, recording};
 
 use super::hash::{self, KeyHash};
 use super::normalise::Normaliser;
@@ -14,11 +14,25 @@ use super::record::{Geo, GraphQl, GraphQlError, Latency, Mcp, Network, PathItem,
 use super::{NAMES, NO_KEY, SOURCE, civil, dump};
 use crate::parts::content_length;
 
+/// Which records have dumps of request and response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dumps {
+    /// Those of calls that were to be recorded whole, as their API or key says.
+    #[default]
+    WhereAsked,
+    /// All.
+    Always,
+    /// None.
+    Never,
+}
+
 /// What settings say about records. The default is a gateway without any analytics setting, for organisation `default`.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
-    /// Whether requests and responses are written whole, unless the exchange says otherwise.
-    pub detailed: bool,
+    /// Which have requests and responses whole.
+    pub dumps: Dumps,
+    /// Whether paths become the templates that were learned from traffic, where no endpoint is tracked by name.
+    pub templates: bool,
     /// Organisation of exchanges that name none.
     pub org_id: String,
     /// Whether keys are hashed, and how when they do not say.
@@ -42,11 +56,11 @@ pub fn record<'a>(exchange: &'a Exchange, profile: &Profile) -> Record<'a> {
     let (year, month, day, hour) = facts.local_time().unwrap_or_else(|| civil(ended));
     let latency = latency(exchange, total);
     let (raw_request, raw_response) =
-        if facts.detailed(profile) { facts.dumps() } else { Default::default() };
+        if facts.detailed(profile.dumps) { facts.dumps() } else { Default::default() };
     let mut record = Record {
         method: Cow::Borrowed(&exchange.request.method),
         host: facts.text(NAMES.host, || Cow::Borrowed(&exchange.request.host)),
-        path: slashed(profile.normaliser.apply(facts.path())),
+        path: slashed(profile.normaliser.apply(facts.path(profile))),
         raw_path: slashed(facts.raw_path()),
         content_length: facts
             .integer(NAMES.content_length)
@@ -72,7 +86,7 @@ pub fn record<'a>(exchange: &'a Exchange, profile: &Profile) -> Record<'a> {
         network: facts.network(),
         latency,
         alias: facts.alias(),
-        track_path: matches!(facts.attributes.get(NAMES.track_path), Some(Value::Bool(true))),
+        track_path: facts.says(NAMES.track_path) || facts.endpoint(profile).is_some(),
         expire_at: facts.expire_at(ended, profile),
         api_schema: facts.text_or(NAMES.api_schema, ""),
         original_path: facts.original_path(),
@@ -142,6 +156,11 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether the attribute is true.
+    fn says(&self, name: &str) -> bool {
+        matches!(self.attributes.get(name), Some(Value::Bool(true)))
+    }
+
     fn json(&self, name: &str) -> Option<Json> {
         self.read(name)
     }
@@ -157,13 +176,34 @@ impl<'a> Facts<'a> {
         let otherwise = || {
             // A record with an original path and none at the upstream has none at all.
             let none = !self.ours && self.attributes.get(NAMES.raw_path).is_some();
-            Cow::Borrowed(if none { "" } else { self.exchange.request.path.as_str() })
+            Cow::Borrowed(if none { "" } else { self.upstream_path() })
         };
         self.text(NAMES.raw_path, otherwise)
     }
 
-    fn path(&self) -> Text<'a> {
-        self.text(NAMES.path, || self.raw_path())
+    /// What the client asked for, without the API's listen path where that is known and taken off.
+    fn upstream_path(&self) -> &'a str {
+        let path = self.exchange.request.path.as_str();
+        let keeps = matches!(self.attributes.get(NAMES.strip_listen_path), Some(Value::Bool(false)));
+        let listen_path = self.attributes.text(NAMES.listen_path).filter(|_| self.ours && !keeps);
+        let rest = listen_path.and_then(|listen| path.strip_prefix(listen.trim_end_matches('/')));
+        match rest {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
+    }
+
+    fn path(&self, profile: &Profile) -> Text<'a> {
+        let otherwise = || self.endpoint(profile).map_or_else(|| self.raw_path(), Cow::Borrowed);
+        self.text(NAMES.path, otherwise)
+    }
+
+    /// The endpoint that stands for the path: one that is tracked by name, else, where they are wanted, one that was learned.
+    fn endpoint(&self, profile: &Profile) -> Option<&'a str> {
+        let operation = self.exchange.operation.as_ref().filter(|_| self.ours && profile.templates);
+        let learned = operation.map(|operation| operation.template.as_str()).filter(|path| !path.is_empty());
+        self.attributes.text(recording::ENDPOINT).or(learned)
     }
 
     fn original_path(&self) -> Text<'a> {
@@ -196,7 +236,10 @@ impl<'a> Facts<'a> {
 
     fn api_name(&self) -> &'a str {
         let service = self.exchange.service.as_deref();
-        let made_up = || if self.ours { self.exchange.route.as_deref() } else { None };
+        let made_up = || {
+            let host = Some(self.exchange.request.host.as_str());
+            self.exchange.route.as_deref().or(host).filter(|_| self.ours)
+        };
         self.attributes.text(NAMES.api_name).or(service).or_else(made_up).unwrap_or_default()
     }
 
@@ -213,8 +256,9 @@ impl<'a> Facts<'a> {
             return self.text_or(NAMES.api_key, "");
         }
         let consumer = self.exchange.consumer.as_ref();
-        let credential = consumer.and_then(|consumer| consumer.credential.as_deref());
-        let key = self.attributes.text(NAMES.api_key).or(credential).unwrap_or_default();
+        let caller = consumer.and_then(|consumer| consumer.credential.as_deref().or(consumer.id.as_deref()));
+        let caller = caller.or(self.exchange.identity.session.as_deref());
+        let key = self.attributes.text(NAMES.api_key).or(caller).unwrap_or_default();
         match profile.hash_keys {
             Some(_) if key.is_empty() => Cow::Borrowed(NO_KEY),
             Some(_) if hash::is_hash(key) => Cow::Borrowed(key),
@@ -237,13 +281,12 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Whether the dumps are written: what the exchange itself says (the API's setting, the key's) goes before the general
-    /// setting. A record had them or not.
-    fn detailed(&self, profile: &Profile) -> bool {
-        match self.attributes.get(NAMES.detailed) {
-            Some(Value::Bool(detailed)) => *detailed,
-            _ if self.ours => profile.detailed,
-            _ => true,
+    /// Whether the dumps are written: for all, or because the API or the key says so (section 4.1). A record had them or not.
+    fn detailed(&self, dumps: Dumps) -> bool {
+        match dumps {
+            Dumps::Never => false,
+            Dumps::Always => true,
+            Dumps::WhereAsked => !self.ours || self.says(NAMES.detailed) || self.says(recording::DETAILED),
         }
     }
 
@@ -267,7 +310,12 @@ impl<'a> Facts<'a> {
             return Time { seconds, nanos: 0 };
         }
         const HUNDRED_YEARS: Duration = Duration::from_secs(365 * 100 * 86_400);
-        if self.ours { Time::of(ended + profile.expire_after.unwrap_or(HUNDRED_YEARS)) } else { Time::ZERO }
+        if !self.ours {
+            return Time::ZERO;
+        }
+        let own = self.integer(recording::KEEP_FOR).and_then(|seconds| u64::try_from(seconds).ok());
+        let keep_for = own.map(Duration::from_secs).or(profile.expire_after).unwrap_or(HUNDRED_YEARS);
+        Time::of(ended + keep_for)
     }
 
     fn local_time(&self) -> Option<(i64, i64, i64, i64)> {
@@ -282,7 +330,9 @@ impl<'a> Facts<'a> {
         if !self.ours {
             return known.map(|tags| tags.into_iter().map(Cow::Owned).collect());
         }
-        let mut tags: Vec<Text<'a>> = known.into_iter().flatten().map(Cow::Owned).collect();
+        let given: Option<Vec<String>> = self.read(recording::TAGS);
+        let known = known.into_iter().chain(given).flatten();
+        let mut tags: Vec<Text<'a>> = known.map(Cow::Owned).collect();
         for (name, value) in self.exchange.request.headers.iter() {
             if profile.tag_headers.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) {
                 let value = String::from_utf8_lossy(value);

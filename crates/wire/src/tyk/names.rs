@@ -39,8 +39,10 @@ pub struct Names {
     pub tags: &'static str,
     /// True or absent.
     pub track_path: &'static str,
-    /// Whether dumps are wanted; set by what the gateway knows of the API and the key.
+    /// True where dumps are wanted, as what is known of the API or the key says.
     pub detailed: &'static str,
+    /// False where the path at the upstream still has the listen path.
+    pub strip_listen_path: &'static str,
     /// Whole number, seconds since 1970.
     pub expire_at: &'static str,
     /// Text: year, month, day, hour of the gateway's zone, where they are not those of UTC.
@@ -90,6 +92,7 @@ pub const NAMES: Names = Names {
     tags: "tyk.tags",
     track_path: "tyk.track_path",
     detailed: "tyk.enable_detailed_recording",
+    strip_listen_path: "tyk.strip_listen_path",
     expire_at: "tyk.expire_at",
     local_time: "tyk.local_time",
     api_schema: "tyk.api_schema",

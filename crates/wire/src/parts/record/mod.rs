@@ -1,7 +1,6 @@
 //! What outputs in Tyk's formats share: the traffic record of every exchange, its JSON, its fields by name, and the
 //! settings that change it on the way out.
 
-mod from_exchange;
 mod json;
 mod options;
 mod time;
@@ -11,12 +10,12 @@ use std::sync::Arc;
 
 use weir_model::{Exchange, ExchangeId};
 
-pub use from_exchange::record;
 pub use json::{Json, city_names};
 pub use options::{RECORD, RecordOptions};
 pub use time::Civil;
 pub use value::{FIELD_NAMES, members, text, unknown_field, value};
 
+use crate::tyk::encode::{self, Dumps, Profile};
 use crate::tyk::record::Record;
 
 /// A record on its way out.
@@ -35,9 +34,11 @@ pub fn entries<'a>(
     exchanges: &'a [Arc<Exchange>],
     options: &'a RecordOptions,
 ) -> impl Iterator<Item = Entry<'a>> {
-    exchanges.iter().map(|exchange| Entry {
+    let dumps = if options.detailed_recording { Dumps::Always } else { Dumps::Never };
+    let profile = Profile { dumps, templates: true, ..Profile::default() };
+    exchanges.iter().map(move |exchange| Entry {
         id: exchange.id,
         weight: exchange.weight,
-        record: options.apply(record(exchange, options.detailed_recording)),
+        record: options.apply(encode::record(exchange, &profile)),
     })
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_kit::Timestamp;
-use weir_model::{Consumer, Exchange, ExchangeId, Value};
+use weir_model::{Consumer, Exchange, ExchangeId, Value, recording};
 
 use super::vectors::{all, hex};
 use crate::testing::exchanges;
-use crate::tyk::encode::{Profile, record};
+use crate::tyk::encode::{Dumps, Profile, record};
 use crate::tyk::hash::KeyHash;
 use crate::tyk::record::{Record, Time};
 use crate::tyk::{NAMES, decode, msgpack};
@@ -117,7 +117,8 @@ fn a_call_of_our_gateway_becomes_a_record() {
         ..Default::default()
     };
     let profile = Profile {
-        detailed: true,
+        dumps: Dumps::Always,
+        templates: false,
         org_id: "o1".to_owned(),
         hash_keys: Some(KeyHash::Murmur32),
         tag_headers: vec!["x-tier".to_owned()],
@@ -144,9 +145,41 @@ fn a_call_of_our_gateway_becomes_a_record() {
         "GET /users/12?a=1 HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: probe/1\r\nAccept: */*\r\nX-Tier: gold\r\n\r\n"
     );
     assert_eq!(super::base64(&record.raw_response), "HTTP/1.1 204 No Content\r\n\r\n");
-    // What the gateway knows of the API goes before the general setting.
-    exchange.attributes.set(NAMES.detailed, Value::Bool(false));
-    assert_eq!(crate::tyk::encode::record(&exchange, &profile).raw_request, "");
+}
+
+#[test]
+fn what_the_gateway_knows_of_api_and_key_is_in_the_record() {
+    let request = weir_model::Request { path: "/api/users/12".to_owned(), ..weir_model::Request::default() };
+    let start = Timestamp::from_seconds(1_000);
+    let mut exchange = Exchange::new(ExchangeId::new(start), start, request);
+    exchange.service = Some("shop".to_owned());
+    exchange.timings.total = Some(Duration::ZERO);
+    let of = |exchange: &Exchange| {
+        let profile = Profile { node_tags: vec!["edge".to_owned()], ..Profile::default() };
+        let record = record(exchange, &profile);
+        let tags: Vec<String> = record.tags.unwrap().iter().map(ToString::to_string).collect();
+        let paths = [record.path.to_string(), record.raw_path.to_string()];
+        let expires = record.expire_at.seconds - record.time_stamp.seconds;
+        (paths, record.track_path, tags.join(" "), expires, !record.raw_request.is_empty())
+    };
+    let plain = ["/api/users/12"; 2].map(str::to_owned);
+    let century = 100 * 365 * 86_400;
+    assert_eq!(of(&exchange), (plain, false, "edge org-default api-shop".to_owned(), century, false));
+    exchange.attributes.set(NAMES.listen_path, "/api/");
+    exchange.attributes.set(recording::ENDPOINT, "/users/{id}");
+    exchange.attributes.set(recording::TAGS, Value::Json(r#"["gold","x-tier-1"]"#.to_owned()));
+    exchange.attributes.set(recording::KEEP_FOR, 60);
+    exchange.attributes.set(recording::DETAILED, true);
+    let paths = ["/users/{id}".to_owned(), "/users/12".to_owned()];
+    let tags = "gold x-tier-1 edge org-default api-shop".to_owned();
+    assert_eq!(of(&exchange), (paths, true, tags, 60, true));
+    exchange.attributes.set(NAMES.strip_listen_path, false);
+    assert_eq!(of(&exchange).0[1], "/api/users/12");
+    // Nothing says no: without a yes the general setting counts.
+    exchange.attributes.set(recording::DETAILED, false);
+    exchange.attributes.set(NAMES.detailed, false);
+    assert!(!of(&exchange).4);
+    assert_ne!(record(&exchange, &Profile { dumps: Dumps::Always, ..Profile::default() }).raw_request, "");
 }
 
 proptest! {
@@ -165,7 +198,7 @@ proptest! {
 
     #[test]
     fn any_exchange_becomes_a_record(exchange in exchanges()) {
-        let profile = Profile { detailed: true, ..Profile::default() };
+        let profile = Profile { dumps: Dumps::Always, ..Profile::default() };
         let record = record(&exchange, &profile);
         let mut bytes = Vec::new();
         msgpack::encode(&record, crate::tyk::record::Layout::Current, &mut bytes);
