@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gatewayTests } from "./gateway";
 import { peopleTests } from "./people";
 import { complaints, eventually, expectTotal, findings, launch, open, send, shell, shot, startApi, total, WEIR } from "./support";
+import { viewTests } from "./views";
 
 let browser: Browser;
 let api: Awaited<ReturnType<typeof startApi>>;
@@ -392,6 +393,7 @@ describe("by keyboard alone", () => {
 
 gatewayTests(() => browser, () => api.address);
 peopleTests(() => browser);
+viewTests(() => browser);
 
 describe("for everybody", () => {
   const PAGES: [string, string, (page: Page) => Promise<unknown>][] = [

@@ -48,15 +48,15 @@ export async function open(browser: Browser, path: string, { theme = "light", wi
 
 export type Running = { address: string; stop(): void };
 
-/** A weir of its own, with a gateway that this declarative file configures. */
-export async function startWeir(declarative: string): Promise<Running> {
+/** A weir of its own, with a gateway that this declarative file configures, and further settings. */
+export async function startWeir(declarative: string, settings: Record<string, string> = {}): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), "weir-e2e-"));
   writeFileSync(join(folder, "gateway.yaml"), declarative);
   const listen = { PROXY_LISTEN: "127.0.0.1:0", PROXY_TLS_LISTEN: "off", ADMIN_LISTEN: "off", DECLARATIVE_CONFIG: join(folder, "gateway.yaml") };
   const env = { ...process.env, WEIR_DATA_DIR: join(folder, "data"), WEIR_SERVER__LISTEN: "127.0.0.1:0", ...Object.fromEntries(Object.entries(listen).map(([name, value]) => [`WEIR_GATEWAY__${name}`, value])) };
   // The addresses of the weir under test are no settings of this one.
   for (const name of ["WEIR_URL", "WEIR_PROXY_URL", "WEIR_ADMIN_URL", "WEIR_SHOTS", "WEIR_PROGRAM"]) delete (env as NodeJS.ProcessEnv)[name];
-  const child = spawn(setting("WEIR_PROGRAM"), ["run"], { env, stdio: "ignore" });
+  const child = spawn(setting("WEIR_PROGRAM"), ["run"], { env: { ...env, ...settings }, stdio: "ignore" });
   const stop = () => {
     child.once("exit", () => rmSync(folder, { recursive: true, force: true }));
     child.kill();

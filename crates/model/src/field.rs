@@ -279,6 +279,8 @@ fields! {
         |exchange, emit| optional(exchange.identity.session.as_ref(), emit);
     "client.address" ["client", "ip"] Keyword "address of the caller"
         |exchange, emit| if let Some(address) = exchange.client.address { emit(FieldValue::Text(Cow::Owned(address.to_string()))) };
+    "geo.country.iso_code" ["country"] Keyword "country of the caller, as two letters of ISO 3166-1"
+        |exchange, emit| if let Some(country) = exchange.attributes.text("geo.country.iso_code") { text(country, emit) };
     "user_agent.original" ["user_agent"] Keyword "User-Agent header"
         |exchange, emit| if let Some(agent) = exchange.request.headers.text("user-agent") { emit(FieldValue::Text(agent)) };
     "http.request.body.size" ["request_size"] Bytes "size of the request body on the wire"
@@ -326,7 +328,7 @@ pub fn without_port(host: &str) -> &str {
     }
 }
 
-/// The value of an attribute as a field value; JSON documents are not values.
+/// The value of an attribute as a field value; JSON documents are not values, nor are lists, which hold some.
 pub fn attribute_value(value: &Value) -> Option<FieldValue<'_>> {
     Some(match value {
         Value::Bool(flag) => FieldValue::Bool(*flag),

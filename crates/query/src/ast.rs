@@ -150,9 +150,9 @@ pub enum Measure {
     Sum(Field),
     /// Mean of a number field; `null` without values.
     Mean(Field),
-    /// Smallest value of a number field.
+    /// Smallest value of a field of numbers, earliest of instants.
     Min(Field),
-    /// Largest value of a number field.
+    /// Largest value of a field of numbers, latest of instants.
     Max(Field),
     /// Quantile (0 to 1) of a number field, within 1 % of its value (DDSketch).
     Quantile(Field, f64),

@@ -364,16 +364,22 @@ pub fn measure(text: &str) -> Result<Measure, String> {
     let quantile = function.strip_prefix('p').and_then(|percent| percent.parse::<f64>().ok());
     let of_numbers: fn(Field) -> Measure = match function {
         "distinct" => return Ok(Measure::Distinct(field(argument)?)),
+        "min" => return Ok(Measure::Min(ordered_field(argument)?)),
+        "max" => return Ok(Measure::Max(ordered_field(argument)?)),
         "sum" => Measure::Sum,
         "mean" | "avg" => Measure::Mean,
-        "min" => Measure::Min,
-        "max" => Measure::Max,
         _ => match quantile.filter(|percent| (0.0..=100.0).contains(percent)) {
             Some(percent) => return Ok(Measure::Quantile(number_field(argument)?, percent / 100.0)),
             None => return Err(bad()),
         },
     };
     Ok(of_numbers(number_field(argument)?))
+}
+
+/// A field of numbers or instants.
+fn ordered_field(name: &str) -> Result<Field, String> {
+    let field = field(name)?;
+    if field.field_type() == Some(FieldType::Time) { Ok(field) } else { number_field(name) }
 }
 
 /// A field of numbers, for a measure or for bands.

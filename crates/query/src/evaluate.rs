@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use weir_kit::Timestamp;
 use weir_model::field::attribute_value;
-use weir_model::{Exchange, Field, FieldValue};
+use weir_model::{Exchange, Field, FieldType, FieldValue, Value};
 
 use crate::body::{each_member, number};
 use crate::table::Cell;
@@ -93,7 +93,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Hands out the values of a field, until the visitor breaks off. Header values and query parameters are text; body
-    /// members what JSON says they are, without nulls; attributes what the reporter said, without documents.
+    /// members what JSON says they are, without nulls; attributes what the reporter said, see [`each_attribute_value`].
     pub fn each_value(&self, field: &Field, visit: &mut dyn FnMut(FieldValue<'_>) -> ControlFlow<()>) {
         let request = &self.exchange.request;
         match field {
@@ -130,8 +130,8 @@ impl<'a> Subject<'a> {
             Field::RequestBody(names) => self.each_body_value(self.request_body(), names, visit),
             Field::ResponseBody(names) => self.each_body_value(self.response_body(), names, visit),
             Field::Attribute(name) => {
-                if let Some(value) = self.exchange.attributes.get(name).and_then(attribute_value) {
-                    let _end = visit(value);
+                if let Some(value) = self.exchange.attributes.get(name) {
+                    let _end = each_attribute_value(value, visit);
                 }
             }
         }
@@ -151,7 +151,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Hands out the numbers of a field. Text of open families counts when it writes a number.
+    /// Hands out the numbers and instants of a field. Text of open families counts when it writes a number.
     pub fn each_number(&self, field: &Field, mut visit: impl FnMut(Number)) {
         let is_open = field.field_type().is_none();
         self.each_value(field, &mut |value| {
@@ -169,7 +169,7 @@ impl<'a> Subject<'a> {
             Dimension::Time(width) => keys.push(Key::Time(self.exchange.started_at.floor(*width))),
             Dimension::Field(field) => keys = self.values(field),
             Dimension::Bands { field, bounds } => self.each_number(field, |number| {
-                if keys.len() < MAX_KEYS {
+                if keys.len() < MAX_KEYS && !matches!(number, Number::Time(_)) {
                     keys.push(Key::Integer(band(number.as_f64(), bounds)));
                 }
             }),
@@ -204,6 +204,32 @@ impl<'a> Subject<'a> {
         }
         groups
     }
+}
+
+/// Hands out the values of an attribute: itself, or the plain items of a list. Documents have none.
+pub fn each_attribute_value(
+    value: &Value,
+    visit: &mut dyn FnMut(FieldValue<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    match value {
+        Value::Json(text) if text.starts_with('[') => {
+            let items: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+            items.iter().filter_map(plain_value).try_for_each(visit)
+        }
+        value => attribute_value(value).map_or(ControlFlow::Continue(()), visit),
+    }
+}
+
+fn plain_value(item: &serde_json::Value) -> Option<FieldValue<'_>> {
+    Some(match item {
+        serde_json::Value::Bool(flag) => FieldValue::Bool(*flag),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) => FieldValue::Integer(whole),
+            None => FieldValue::Float(number.as_f64()?),
+        },
+        serde_json::Value::String(text) => FieldValue::Text(text.into()),
+        _ => return None,
+    })
 }
 
 /// Whether the call failed: a status of 500 and above, no answer, or an error inside the answer.
@@ -287,21 +313,32 @@ pub fn like(text: &str, pattern: &str) -> bool {
     true
 }
 
-/// A number of a field.
+/// A number or an instant of a field: what has a least and a greatest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     /// Whole.
     Integer(i64),
     /// With a fraction.
     Float(f64),
+    /// An instant.
+    Time(Timestamp),
 }
 
 impl Number {
-    /// As a float; whole numbers beyond 2⁵³ are rounded.
+    /// What the column of a field of numbers or instants holds.
+    pub fn of_column(field_type: FieldType, number: i64) -> Self {
+        match field_type {
+            FieldType::Time => Self::Time(Timestamp::from_micros(number)),
+            _ => Self::Integer(number),
+        }
+    }
+
+    /// As a float, instants in microseconds; whole numbers beyond 2⁵³ are rounded.
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Integer(number) => number as f64,
             Self::Float(number) => number,
+            Self::Time(instant) => instant.micros() as f64,
         }
     }
 }
@@ -310,6 +347,7 @@ fn number_of(value: &FieldValue<'_>, read_text: bool) -> Option<Number> {
     match value {
         FieldValue::Integer(number) => Some(Number::Integer(*number)),
         FieldValue::Float(number) => Some(Number::Float(*number)),
+        FieldValue::Time(instant) => Some(Number::Time(*instant)),
         FieldValue::Text(text) if read_text => number_of(&number(text)?, false),
         _ => None,
     }
@@ -410,6 +448,9 @@ mod tests {
         let mut attributes = Attributes::default();
         attributes.set("tyk.org_id", "org");
         attributes.set("depth", Value::Integer(4));
+        attributes.set("tags", Value::Json("[\"gold\",7,{\"a\":\"b\"}]".into()));
+        attributes.set("document", Value::Json("{\"a\":\"gold\"}".into()));
+        attributes.set("geo.country.iso_code", "NO");
         let response = Response {
             status: 402,
             headers: [("Server", "weir")].into_iter().collect(),
@@ -464,6 +505,10 @@ mod tests {
             ("response.body.error.code:card_declined", true),
             ("attribute.depth:>=4", true),
             ("attribute.tyk.org_id:org", true),
+            ("attribute.tags:gold attribute.tags:>6", true),
+            ("attribute.tags:b", false),
+            ("attribute.document:*", false),
+            ("country:NO", true),
             ("declined", true),
             ("\"card declined\"", true),
             ("\"declined card\"", false),

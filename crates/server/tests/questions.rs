@@ -277,6 +277,12 @@ async fn figures_come_in_tables_with_durations_in_milliseconds() {
     let kinds: Vec<_> =
         table["columns"].as_array().unwrap().iter().map(|column| column["type"].clone()).collect();
     assert_eq!(kinds, ["keyword", "count", "duration", "ratio"]);
+    let last =
+        json!({"group_by": ["status"], "measures": ["min(time)", "max(time)"], "order_by": "max(time)"});
+    let table = fixture.post("/api/v1/aggregate", &last).await.json();
+    assert_eq!(table["columns"][1], json!({"name": "min(time)", "type": "time"}));
+    let [newest, older] = [0, 1].map(|row: usize| table["rows"][row].as_array().unwrap().clone());
+    assert!(newest[1].as_str() < newest[2].as_str() && newest[2].as_str() > older[2].as_str(), "{table}");
     let bands = json!({"group_by": [{"field": "latency", "bounds": [10, 50]}]});
     let table = fixture.post("/api/v1/aggregate", &bands).await.json();
     assert_eq!(table["rows"], json!([[2, 50], [1, 40], [0, 10]]));

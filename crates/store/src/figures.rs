@@ -110,7 +110,10 @@ impl Figure {
 
     /// Counts a number that stands for `weight` of its kind; for measures of a number field.
     pub(crate) fn add_number(&mut self, number: Number, weight: u64) {
+        let is_instant = matches!(number, Number::Time(_));
         match self {
+            // Instants have a first and a last, and no sum.
+            Self::Sum(_) | Self::Mean { .. } | Self::Quantile(..) if is_instant => {}
             Self::Sum(sum) => sum.add(number, weight),
             Self::Mean { sum, weight: all } => {
                 sum.add(number, weight);
@@ -176,6 +179,7 @@ impl Figure {
                 None => Cell::Null,
                 Some(Number::Integer(number)) => Cell::Integer(*number),
                 Some(Number::Float(number)) => Cell::Float(*number),
+                Some(Number::Time(instant)) => Cell::Time(*instant),
             },
             Self::Quantile(quantiles, quantile) => quantile_cell(quantiles, *quantile),
             // Needs its group, see `finish`.
@@ -188,6 +192,7 @@ impl Figure {
 fn compare(left: Number, right: Number) -> Ordering {
     match (left, right) {
         (Number::Integer(left), Number::Integer(right)) => left.cmp(&right),
+        (Number::Time(left), Number::Time(right)) => left.cmp(&right),
         _ => left.as_f64().total_cmp(&right.as_f64()),
     }
 }
@@ -206,8 +211,8 @@ impl Sum {
             Number::Integer(number) => {
                 self.whole = self.whole.saturating_add(i128::from(number) * i128::from(weight));
             }
-            Number::Float(number) => {
-                self.fraction += number * weight as f64;
+            number => {
+                self.fraction += number.as_f64() * weight as f64;
                 self.has_fraction = true;
             }
         }

@@ -135,6 +135,7 @@ fn rank(cell: Cell) -> Option<f64> {
     match cell {
         Cell::Integer(number) => Some(number as f64),
         Cell::Float(number) => Some(number),
+        Cell::Time(instant) => Some(instant.micros() as f64),
         _ => None,
     }
 }

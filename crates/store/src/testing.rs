@@ -110,6 +110,19 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
     exchange.attributes.set("ratio", Value::Float(random.below(5) as f64 / 4.0));
     exchange.attributes.set("document", Value::Json("{\"a\":1}".to_owned()));
     exchange
+        .attributes
+        .set("key", format!("{:0width$x}", random.below(9), width = if random.one_in(3) { 40 } else { 8 }));
+    exchange.attributes.set("large", Value::Integer((9_000_000_000_000_000 - 2) + random.below(4) as i64));
+    exchange.attributes.set(
+        "tags",
+        Value::Json(
+            random.pick(&["[\"a\",\"b\",\"a\"]", "[]", "[1,\"1\",true,null,{\"a\":2}]", "[oops"]).to_owned(),
+        ),
+    );
+    if random.one_in(2) {
+        exchange.attributes.set("geo.country.iso_code", random.pick(&["DE", "NO", ""]));
+    }
+    exchange
 }
 
 fn odd_request(random: &mut Random) -> Request {
@@ -207,6 +220,10 @@ pub fn asked_fields() -> Vec<Field> {
         "attribute.depth",
         "attribute.ratio",
         "attribute.document",
+        "attribute.key",
+        "attribute.large",
+        "attribute.tags",
+        "attribute.unheard",
     ];
     FIELDS.iter().map(Field::Row).chain(open.into_iter().filter_map(Field::named)).collect()
 }

@@ -190,6 +190,7 @@ async fn after_erasures() {
             agree(&memory, &embedded, &exchanges, seed * 100 + index as u64, 15).await;
         }
         assert!(erased > 20, "{erased} were erased");
+        embedded.flush().await.unwrap();
         drop(embedded);
         let embedded = EmbeddedStore::open(sized()).unwrap();
         agree(&memory, &embedded, &exchanges, seed * 1_000, 30).await;

@@ -80,8 +80,14 @@ export function explore(ask: Range & { q: string; limit: number; buckets: number
 /** A table of figures; `order_by` is one of the measures. */
 export type AggregateAsk = Range & { q?: string; group_by?: string[]; filter?: Filter; interval?: string; measures: string[]; order_by?: string; limit?: number };
 
-/** Calls whose field has one of these values. */
-export type Filter = { field: string; op: "in"; values: (string | number | boolean)[] };
+/** Calls whose field has one of these values, matches a pattern, or has a value at all; and what is made of such. */
+export type Filter =
+  | { field: string; op: "in"; values: (string | number | boolean)[] }
+  | { field: string; op: "like"; value: string }
+  | { field: string; op: "exists" }
+  | { not: Filter }
+  | { and: Filter[] }
+  | { or: Filter[] };
 
 export function aggregate(ask: AggregateAsk, signal?: AbortSignal): Promise<Table> {
   return json(address("/aggregate", {}), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(ask), signal });

@@ -15,16 +15,19 @@ import { toggleTheme } from "./settings";
 import { SignIn } from "./SignIn";
 import { rangeSearch, useView } from "./view";
 
-const PAGES: { to: "/overview" | "/traffic" | "/users" | "/gateway" | "/health" | "/connect"; /** Another path of the same page. */ also?: string; name: string; icon: IconName; key: string }[] = [
+const PAGES: { to: "/overview" | "/traffic" | "/endpoints" | "/errors" | "/countries" | "/users" | "/gateway" | "/health" | "/connect"; /** Other paths of the same page. */ also?: string[]; name: string; icon: IconName; key: string }[] = [
   { to: "/overview", name: "Overview", icon: "overview", key: "o" },
   { to: "/traffic", name: "Traffic", icon: "traffic", key: "t" },
-  { to: "/users", also: "/companies", name: "Users", icon: "users", key: "u" },
+  { to: "/endpoints", name: "Endpoints", icon: "endpoints", key: "e" },
+  { to: "/errors", name: "Errors", icon: "warn", key: "r" },
+  { to: "/countries", name: "Countries", icon: "globe", key: "m" },
+  { to: "/users", also: ["/companies", "/callers"], name: "Users", icon: "users", key: "u" },
   { to: "/gateway", name: "Gateway", icon: "gateway", key: "w" },
   { to: "/health", name: "Health", icon: "health", key: "h" },
   { to: "/connect", name: "Connect", icon: "connect", key: "c" },
 ];
 
-const isOn = (page: (typeof PAGES)[number], path: string): boolean => path.startsWith(page.to) || (page.also !== undefined && path.startsWith(page.also));
+const isOn = (page: (typeof PAGES)[number], path: string): boolean => [page.to, ...(page.also ?? [])].some((start) => path.startsWith(start));
 
 /** What stands around every page. */
 export function Frame() {

@@ -27,6 +27,12 @@ function useCommands(onKeys: () => void): Command[] {
     return [
       { id: "traffic", name: "Traffic", hint: "page", keys: "g t", run: () => void navigate({ to: "/traffic", search: shared }) },
       { id: "overview", name: "Overview", hint: "page", keys: "g o", run: () => void navigate({ to: "/overview", search: shared }) },
+      { id: "endpoints", name: "Endpoints", hint: "page", keys: "g e", run: () => void navigate({ to: "/endpoints", search: shared }) },
+      { id: "services", name: "Services", hint: "endpoints", run: () => void navigate({ to: "/endpoints", search: { ...shared, by: "service" } }) },
+      { id: "slowest", name: "Slowest endpoints", hint: "endpoints", run: () => void navigate({ to: "/endpoints", search: { ...shared, measure: "p95" } }) },
+      { id: "failures", name: "Errors", hint: "page", keys: "g r", run: () => void navigate({ to: "/errors", search: shared }) },
+      { id: "countries", name: "Countries", hint: "page", keys: "g m", run: () => void navigate({ to: "/countries", search: shared }) },
+      { id: "callers", name: "Keys and clients", hint: "page", run: () => void navigate({ to: "/callers", search: shared }) },
       { id: "users", name: "Users", hint: "page", keys: "g u", run: () => void navigate({ to: "/users", search: rangeSearch(view.range) }) },
       { id: "companies", name: "Companies", hint: "page", run: () => void navigate({ to: "/companies", search: rangeSearch(view.range) }) },
       { id: "gateway", name: "Gateway", hint: "page", keys: "g w", run: () => void navigate({ to: "/gateway", search: shared }) },

@@ -8,7 +8,7 @@ import styles from "./TopBar.module.css";
 
 export function TopBar({ onPalette, onKeys }: { onPalette(): void; onKeys(): void }) {
   useSettings();
-  const hasRange = useLocation({ select: (location) => /^\/(traffic|overview|users(\/.+)?|companies(\/.+)?)$/.test(location.pathname) });
+  const hasRange = useLocation({ select: (location) => /^\/(traffic|overview|endpoints|errors|countries|callers|users(\/.+)?|companies(\/.+)?)$/.test(location.pathname) });
   const dark = isDark();
   return (
     <header className={styles.bar}>

@@ -70,7 +70,7 @@ export const KEY_HELP: { title: string; keys: [string, string][] }[] = [
   {
     title: "Everywhere",
     keys: [
-      ["⌘/Ctrl K", "search or jump to…"], ["/", "to the query"], ["?", "these keys"], ["g o", "overview"], ["g t", "traffic"], ["g u", "users"], ["g w", "gateway"], ["g h", "health"], ["g c", "connect"],
+      ["⌘/Ctrl K", "search or jump to…"], ["/", "to the query"], ["?", "these keys"], ["g o", "overview"], ["g t", "traffic"], ["g e", "endpoints"], ["g r", "errors"], ["g m", "countries"], ["g u", "users"], ["g w", "gateway"], ["g h", "health"], ["g c", "connect"],
       ["t", "time range"], ["[  ]", "earlier, later"], ["-", "zoom out"], ["r", "refresh"], ["d", "light or dark"], ["Esc", "close, clear, stop"],
     ],
   },

@@ -28,6 +28,12 @@ const users = createRoute({ getParentRoute: () => root, path: "/users", componen
 const user = createRoute({ getParentRoute: () => root, path: "/users/$id", component: lazyRouteComponent(people, "ProfilePage") });
 const companies = createRoute({ getParentRoute: () => root, path: "/companies", component: lazyRouteComponent(people, "PeoplePage") });
 const company = createRoute({ getParentRoute: () => root, path: "/companies/$id", component: lazyRouteComponent(people, "ProfilePage") });
+// Endpoints, errors and callers are one page that cuts the calls in different ways.
+const breakdown = lazyRouteComponent(() => import("../features/breakdown"), "BreakdownPage");
+const endpoints = createRoute({ getParentRoute: () => root, path: "/endpoints", component: breakdown });
+const errors = createRoute({ getParentRoute: () => root, path: "/errors", component: breakdown });
+const callers = createRoute({ getParentRoute: () => root, path: "/callers", component: lazyRouteComponent(people, "CallersPage") });
+const countries = createRoute({ getParentRoute: () => root, path: "/countries", component: lazyRouteComponent(() => import("../features/countries"), "CountriesPage") });
 const gateway = createRoute({
   getParentRoute: () => root,
   path: "/gateway",
@@ -39,7 +45,7 @@ const entities = createRoute({ getParentRoute: () => root, path: "/gateway/$coll
 const entity = createRoute({ getParentRoute: () => root, path: "/gateway/$collection/$id", component: lazyRouteComponent(() => import("../features/gateway"), "EntityPage") });
 
 export const router = createRouter({
-  routeTree: root.addChildren([index, traffic, call, health, start, overview, users, user, companies, company, gateway, entities, entity]),
+  routeTree: root.addChildren([index, traffic, call, health, start, overview, endpoints, errors, countries, callers, users, user, companies, company, gateway, entities, entity]),
   parseSearch: parseAddress,
   stringifySearch: formatAddress,
   defaultPreload: false,

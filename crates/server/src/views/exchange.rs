@@ -306,7 +306,11 @@ fn request(request: &model::Request, bodies: bool) -> RequestView {
         host: request.host.clone(),
         path: request.path.clone(),
         query: request.query.clone(),
-        url: format!("{}://{}{}", request.scheme, request.host, request.target()),
+        url: match request.scheme.as_str() {
+            // Not every reporter knows it.
+            "" => format!("{}{}", request.host, request.target()),
+            scheme => format!("{scheme}://{}{}", request.host, request.target()),
+        },
         version: request.version.clone(),
         headers: headers(&request.headers),
         headers_size: request.headers_size,

@@ -7,7 +7,7 @@ use weir_query::evaluate::{Key, MAX_KEYS, Subject};
 use weir_query::table::Table;
 
 use super::EmbeddedSettings;
-use super::bits::Selection;
+use super::bits::{Bits, Selection};
 use super::columns::{Code, Columns, DimensionColumn};
 use super::partition::{Segment, trouble};
 use super::question::{Cancelled, Snapshot, check, segments};
@@ -45,8 +45,8 @@ pub(super) fn aggregate(
     for segment in segments(&views, *range) {
         check(cancelled)?;
         let selection = select(segment, project, *range, filter).map_err(trouble)?;
-        let columns = Columns::of(segment, aggregation).map_err(trouble)?;
-        tasks.push(Task { segment, selection, columns });
+        let columns = Columns::of(segment, aggregation, &selection).map_err(trouble)?;
+        tasks.push(Task::of(segment, selection, columns));
     }
     // Where too many stored exchanges would have to be read, each n-th stands for n.
     let reads: u64 = tasks.iter().map(Task::reads).sum();
@@ -64,15 +64,30 @@ struct Task<'s> {
     selection: Selection,
     /// `None` when a dimension or measure has no column.
     columns: Option<Columns>,
+    /// Those counted from their source alone.
+    by_source: Bits,
+    /// Those whose source must be asked whether they are meant; their columns say the rest.
+    doubtful: Bits,
 }
 
-impl Task<'_> {
+impl<'s> Task<'s> {
+    fn of(segment: &'s Segment, selection: Selection, columns: Option<Columns>) -> Self {
+        let mut by_source = selection.possible().clone();
+        let mut doubtful = selection.doubtful();
+        match columns.as_ref().map(|columns| &columns.unknown) {
+            None => doubtful = Bits::none(segment.reader.max_doc()),
+            Some(None) => by_source = Bits::none(segment.reader.max_doc()),
+            Some(Some(unknown)) => {
+                by_source.intersect(unknown);
+                doubtful.remove(unknown);
+            }
+        }
+        Self { segment, selection, columns, by_source, doubtful }
+    }
+
     /// How many stored exchanges it takes.
     fn reads(&self) -> u64 {
-        match self.columns {
-            Some(_) => self.selection.doubtful().len(),
-            None => self.selection.possible().len(),
-        }
+        self.by_source.len() + self.doubtful.len()
     }
 }
 
@@ -87,11 +102,12 @@ struct Counter<'q> {
 impl Counter<'_> {
     fn count(&mut self, task: Task<'_>) -> Result<(), StoreError> {
         check(self.cancelled)?;
-        let Task { segment, selection, columns } = task;
-        let Some(columns) = columns else { return self.count_stored(segment, &selection) };
-        let doubtful = selection.doubtful();
+        self.count_stored(&task)?;
+        let Task { segment, mut selection, columns, by_source, doubtful } = task;
+        let Some(columns) = columns else { return Ok(()) };
+        selection.sure.remove(&by_source);
         let mut table = SlotTable::of(columns, &self.groups);
-        table.prepare(selection.possible().len())?;
+        table.prepare(selection.sure.len() + doubtful.len())?;
         for (index, doc) in selection.sure.iter().enumerate() {
             if index % CHECK_INTERVAL == 0 {
                 check(self.cancelled)?;
@@ -109,16 +125,19 @@ impl Counter<'_> {
                 }
             }
         }
-        table.finish(&mut self.groups)
+        table.finish(segment, &mut self.groups)
     }
 
-    fn count_stored(&mut self, segment: &Segment, selection: &Selection) -> Result<(), StoreError> {
-        let store = segment.store()?;
-        for doc in selection.possible().iter().step_by(self.stride as usize) {
+    fn count_stored(&mut self, task: &Task<'_>) -> Result<(), StoreError> {
+        if task.by_source.is_empty() {
+            return Ok(());
+        }
+        let store = task.segment.store()?;
+        for doc in task.by_source.iter().step_by(self.stride as usize) {
             check(self.cancelled)?;
-            let exchange = segment.exchange(&store, doc)?;
+            let exchange = task.segment.exchange(&store, doc)?;
             let subject = Subject::new(&exchange);
-            if selection.sure.contains(doc) || subject.matches(&self.aggregation.filter) {
+            if task.selection.sure.contains(doc) || subject.matches(&self.aggregation.filter) {
                 self.groups.add(&subject, self.stride)?;
             }
         }
@@ -240,12 +259,12 @@ impl SlotTable {
     }
 
     /// Hands the groups over, with the values that the codes stand for.
-    fn finish(self, groups: &mut Groups<'_>) -> Result<(), StoreError> {
+    fn finish(self, segment: &Segment, groups: &mut Groups<'_>) -> Result<(), StoreError> {
         let width = self.columns.dimensions.len();
         let mut keys: Vec<std::vec::IntoIter<Key>> = Vec::with_capacity(width);
         for (index, dimension) in self.columns.dimensions.iter().enumerate() {
             let codes: Vec<Code> = self.codes.iter().skip(index).step_by(width).copied().collect();
-            keys.push(dimension.keys(&codes).map_err(trouble)?.into_iter());
+            keys.push(dimension.keys(segment, &codes).map_err(trouble)?.into_iter());
         }
         for figures in self.slots {
             let group = keys.iter_mut().filter_map(Iterator::next).collect();

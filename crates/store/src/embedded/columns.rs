@@ -8,6 +8,8 @@ use weir_model::{Field, FieldRow, FieldType};
 use weir_query::evaluate::{Key, Number, band};
 use weir_query::{Aggregation, Dimension, Measure};
 
+use super::bits::{Bits, Selection};
+use super::facts::FactColumn;
 use super::layout;
 use super::partition::Segment;
 use super::select::typed;
@@ -17,12 +19,16 @@ use crate::sketch::hash_of;
 /// A value of a dimension within one segment: an ordinal, or a number's bits; `None` for no value.
 pub(super) type Code = Option<u64>;
 
+/// Where fewer than one document of so many is meant, they are read sooner than the terms of an attribute.
+const FEW_OF: u64 = 100;
+
 /// A dimension as columns have it.
 pub(super) enum DimensionColumn {
     Time(Column<i64>, std::time::Duration),
     Text(StrColumn),
     Number(Column<i64>, FieldType),
     Bands(Column<i64>, Vec<f64>),
+    Facts(Box<FactColumn>),
     /// No exchange of the segment has a value.
     Empty,
 }
@@ -30,7 +36,7 @@ pub(super) enum DimensionColumn {
 /// A measure as columns have it.
 pub(super) enum MeasureColumn {
     Calls,
-    Numbers(Column<i64>),
+    Numbers(Column<i64>, FieldType),
     DistinctNumbers(Column<i64>, FieldType),
     DistinctTexts(TextHashes),
     /// No exchange of the segment has a value.
@@ -43,24 +49,34 @@ pub(super) struct Columns {
     pub(super) measures: Vec<MeasureColumn>,
     pub(super) failed: Column<bool>,
     pub(super) weight: Column<u64>,
+    /// Documents whose values only their source tells; `None` when there are none.
+    pub(super) unknown: Option<Bits>,
 }
 
 impl Columns {
-    /// The columns, or `None` when a field has none and the stored exchanges must be read.
-    pub(super) fn of(segment: &Segment, aggregation: &Aggregation) -> tantivy::Result<Option<Self>> {
-        let mut dimensions = Vec::new();
-        for dimension in &aggregation.dimensions {
-            let Some(column) = DimensionColumn::of(segment, dimension)? else { return Ok(None) };
-            dimensions.push(column);
-        }
+    /// The columns, or `None` when a field has none and the stored exchanges of the selection must be read.
+    pub(super) fn of(
+        segment: &Segment,
+        aggregation: &Aggregation,
+        selection: &Selection,
+    ) -> tantivy::Result<Option<Self>> {
         let mut measures = Vec::new();
         for measure in &aggregation.measures {
             let Some(column) = MeasureColumn::of(segment, measure)? else { return Ok(None) };
             measures.push(column);
         }
+        let is_few = selection.possible().len() * FEW_OF < u64::from(segment.reader.max_doc());
+        let (mut dimensions, mut unknown) = (Vec::new(), None::<Bits>);
+        for dimension in &aggregation.dimensions {
+            let Some(column) = DimensionColumn::of(segment, dimension, is_few)? else { return Ok(None) };
+            if let DimensionColumn::Facts(facts) = &column {
+                unknown.get_or_insert_with(|| Bits::none(segment.reader.max_doc())).unite(&facts.unknown);
+            }
+            dimensions.push(column);
+        }
         let columns = segment.reader.fast_fields();
         let (failed, weight) = (columns.bool(layout::FAILED)?, columns.u64(layout::WEIGHT)?);
-        Ok(Some(Self { dimensions, measures, failed, weight }))
+        Ok(Some(Self { dimensions, measures, failed, weight, unknown }))
     }
 }
 
@@ -80,9 +96,12 @@ fn texts(segment: &Segment, row: &FieldRow) -> tantivy::Result<Option<StrColumn>
 }
 
 impl DimensionColumn {
-    fn of(segment: &Segment, dimension: &Dimension) -> tantivy::Result<Option<Self>> {
+    fn of(segment: &Segment, dimension: &Dimension, is_few: bool) -> tantivy::Result<Option<Self>> {
         let field = match dimension {
             Dimension::Time(width) => return Ok(Some(Self::Time(segment.started_at.clone(), *width))),
+            Dimension::Field(Field::Attribute(name)) if !is_few => {
+                return Ok(FactColumn::of(segment, name)?.map(|facts| Self::Facts(Box::new(facts))));
+            }
             Dimension::Field(field) | Dimension::Bands { field, .. } => field,
         };
         let Some(row) = row_of(segment, field) else { return Ok(None) };
@@ -115,6 +134,7 @@ impl DimensionColumn {
                     column.values_for_doc(doc).map(|number| Some(band(number as f64, bounds) as u64)),
                 );
             }
+            Self::Facts(facts) => codes.extend(facts.ords(doc).map(Some)),
             Self::Empty => {}
         }
         if codes.len() > 1 {
@@ -126,15 +146,16 @@ impl DimensionColumn {
     }
 
     /// The keys of codes, in their order.
-    pub(super) fn keys(&self, codes: &[Code]) -> tantivy::Result<Vec<Key>> {
+    pub(super) fn keys(&self, segment: &Segment, codes: &[Code]) -> tantivy::Result<Vec<Key>> {
         let texts = match self {
             Self::Text(column) => texts_of(column, codes.iter().flatten().copied())?,
+            Self::Facts(facts) => facts.keys(segment, codes.iter().flatten().copied())?,
             _ => HashMap::new(),
         };
         let key = |code: &Code| match (self, code) {
             (_, None) | (Self::Empty, _) => Key::Null,
             (Self::Time(..), Some(bits)) => Key::Time(Timestamp::from_micros(*bits as i64)),
-            (Self::Text(_), Some(ord)) => texts.get(ord).cloned().unwrap_or(Key::Null),
+            (Self::Text(_) | Self::Facts(_), Some(ord)) => texts.get(ord).cloned().unwrap_or(Key::Null),
             (Self::Number(_, field_type), Some(bits)) => Key::of(&typed(*field_type, *bits as i64)),
             (Self::Bands(..), Some(bits)) => Key::Integer(*bits as i64),
         };
@@ -174,7 +195,9 @@ impl MeasureColumn {
             field_type if is_distinct => {
                 numbers(segment, row)?.map(|column| Self::DistinctNumbers(column, field_type))
             }
-            field_type if field_type.is_number() => numbers(segment, row)?.map(Self::Numbers),
+            field_type if field_type.is_number() || field_type == FieldType::Time => {
+                numbers(segment, row)?.map(|column| Self::Numbers(column, field_type))
+            }
             _ => None,
         };
         Ok(Some(column.unwrap_or(Self::Empty)))
@@ -198,11 +221,9 @@ impl MeasureColumn {
     ) -> tantivy::Result<()> {
         match self {
             Self::Calls => figure.add_call(call_failed, weight),
-            Self::Numbers(column) => {
-                column
-                    .values_for_doc(doc)
-                    .for_each(|number| figure.add_number(Number::Integer(number), weight));
-            }
+            Self::Numbers(column, field_type) => column.values_for_doc(doc).for_each(|number| {
+                figure.add_number(Number::of_column(*field_type, number), weight);
+            }),
             Self::DistinctNumbers(column, field_type) => {
                 for number in column.values_for_doc(doc) {
                     figure.add_hash(hash_of(&Key::of(&typed(*field_type, number))));

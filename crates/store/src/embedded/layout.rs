@@ -17,10 +17,10 @@ use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager};
-use weir_model::field::{FIELDS, attribute_value};
+use weir_model::field::FIELDS;
 use weir_model::{Attributes, Exchange, FieldRow, FieldType, FieldValue, Headers};
 use weir_query::body::{MemberPath, each_member};
-use weir_query::evaluate::{Subject, cut, failed};
+use weir_query::evaluate::{Subject, cut, each_attribute_value, failed};
 use weir_query::text::each_word;
 
 use super::source;
@@ -86,6 +86,11 @@ pub(super) fn column_name(row: &FieldRow) -> String {
 /// Whether the values of a keyword row are terms too.
 pub(super) fn has_terms(row: &FieldRow) -> bool {
     row.field_type == FieldType::Keyword && !WITHOUT_TERMS.contains(&row.name)
+}
+
+/// Whether a row has no column because its values are among the words.
+pub(super) fn is_searchable_text(row: &FieldRow) -> bool {
+    WITHOUT_COLUMN.contains(&row.name)
 }
 
 /// The schema of a new partition.
@@ -267,19 +272,32 @@ fn facts(subject: &Subject<'_>) -> String {
     out
 }
 
-/// Says that the attributes of an exchange are among its facts. Earlier releases did not write them.
-pub(super) const ATTRIBUTES_LISTED: &str = "A";
+/// What facts of attributes begin with.
+const ATTRIBUTE: &str = "A";
+
+/// Says that the attributes of an exchange are among its facts, the items of lists too. Earlier releases did not write them,
+/// or said `A` when they had written all but lists.
+pub(super) const ATTRIBUTES_LISTED: &str = "A2";
 
 /// No attributes are listed unless all are that can be asked for.
 fn push_attribute_facts(attributes: &Attributes, out: &mut String) {
-    if attributes.len() > MAX_FACTS {
-        return;
-    }
+    let before = out.len();
+    let mut count = 0;
     for (name, value) in attributes.iter() {
-        if let (Some(path), Some(value)) = (attribute_path(name), attribute_value(value)) {
+        let Some(path) = attribute_path(name) else { continue };
+        let end = each_attribute_value(value, &mut |value| {
+            count += 1;
+            if count > MAX_FACTS {
+                return ControlFlow::Break(());
+            }
             out.push_str(&path);
             push_fact_value(&value, out);
             out.push(FACT_END);
+            ControlFlow::Continue(())
+        });
+        if end.is_break() {
+            out.truncate(before);
+            return;
         }
     }
     out.push_str(ATTRIBUTES_LISTED);
@@ -289,7 +307,7 @@ fn push_attribute_facts(attributes: &Attributes, out: &mut String) {
 /// What the fact of an attribute begins with; `None` when attributes of such a name are not indexed.
 pub(super) fn attribute_path(name: &str) -> Option<String> {
     (name.len() <= MAX_PATH_BYTES && is_plain(name)).then(|| {
-        let mut out = String::from(ATTRIBUTES_LISTED);
+        let mut out = String::from(ATTRIBUTE);
         push_name(name, &mut out);
         out
     })

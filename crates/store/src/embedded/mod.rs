@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`EmbeddedSettings`], `layout` (what is indexed), `source` (the stored form), `partition` (one
 //! index), `catalogue` (their list), `tail` (what is not committed yet), `writer` (the thread that indexes), `select`
-//! (a filter on a segment), `list` and `aggregate` (the questions), `erase`.
+//! (a filter on a segment), `list` and `aggregate` (the questions; `columns` and `facts` are what they count), `erase`.
 //!
 //! An exchange is in the tail or in a commit, never in both: the writer moves it under one lock, and a question takes
 //! both at once. What the index cannot answer exactly is asked of the stored exchange, with the code that the memory
@@ -13,6 +13,7 @@ mod bits;
 mod catalogue;
 mod columns;
 mod erase;
+mod facts;
 mod layout;
 mod list;
 mod partition;

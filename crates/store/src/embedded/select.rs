@@ -49,7 +49,8 @@ pub(super) fn with_id_low(segment: &Segment, low: u64) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-fn each_block(postings: &mut SegmentPostings, mut visit: impl FnMut(&[u32])) {
+/// Hands out the documents of a list in blocks.
+pub(super) fn each_block(postings: &mut SegmentPostings, mut visit: impl FnMut(&[u32])) {
     let mut buffer = [0; COLLECT_BLOCK_BUFFER_LEN];
     loop {
         let count = postings.fill_buffer(&mut buffer);
@@ -58,6 +59,20 @@ fn each_block(postings: &mut SegmentPostings, mut visit: impl FnMut(&[u32])) {
             return;
         }
     }
+}
+
+/// The documents that have a term.
+pub(super) fn of_term(reader: &SegmentReader, field: IndexField, term: &[u8]) -> Result<Bits> {
+    let mut bits = Bits::none(reader.max_doc());
+    let index = reader.inverted_index(field)?;
+    if let Some(info) = index.terms().get(term)? {
+        let mut postings = index.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+        if postings.doc_freq() == reader.max_doc() {
+            return Ok(Bits::all(reader.max_doc()));
+        }
+        each_block(&mut postings, |docs| docs.iter().for_each(|doc| bits.insert(*doc)));
+    }
+    Ok(bits)
 }
 
 struct Selector<'s> {
@@ -145,7 +160,9 @@ impl Selector<'_> {
     fn of_test(&self, field: &Field, op: &Op) -> Result<Selection> {
         match field {
             Field::Row(row) => match (row.field_type, self.layout.row(row)) {
-                (_, None) => self.of_text(op),
+                (_, None) if layout::is_searchable_text(row) => self.of_text(op),
+                // A row that is newer than the partition.
+                (_, None) => Ok(self.unknown()),
                 (FieldType::Keyword, Some(field)) if layout::has_terms(row) => self.of_terms(field, op),
                 (FieldType::Keyword, Some(_)) => self.of_keyword_column(row, op),
                 (_, Some(_)) => self.of_number_column(row, op),
@@ -304,16 +321,7 @@ impl Selector<'_> {
     }
 
     fn of_term(&self, field: IndexField, term: &[u8]) -> Result<Bits> {
-        let mut bits = self.none();
-        let index = self.reader.inverted_index(field)?;
-        if let Some(info) = index.terms().get(term)? {
-            let mut postings = index.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
-            if postings.doc_freq() == self.reader.max_doc() {
-                return Ok(Bits::all(self.reader.max_doc()));
-            }
-            each_block(&mut postings, |docs| docs.iter().for_each(|doc| bits.insert(*doc)));
-        }
-        Ok(bits)
+        of_term(self.reader, field, term)
     }
 
     fn of_keyword_column(&self, row: &FieldRow, op: &Op) -> Result<Selection> {

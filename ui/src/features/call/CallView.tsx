@@ -115,11 +115,21 @@ function Facts({ call, onFilter }: { call: ExchangeDetail; onFilter: TreeFilter 
           </li>
         ) : null,
       )}
-      {call.attributes.map((attribute) => (
-        <li key={attribute.name}><span className="muted"><Captured text={attribute.name} /></span> <Captured text={typeof attribute.value === "string" ? attribute.value : JSON.stringify(attribute.value)} /></li>
+      {call.attributes.map(({ name, value }) => (
+        <li key={name}><span className="muted"><Captured text={name} /></span> <Attribute name={name} value={value} onFilter={onFilter} /></li>
       ))}
     </ul>
   );
+}
+
+/** A value, or each of a list, is a filter; a document is shown as it is. */
+function Attribute({ name, value, onFilter }: { name: string; value: unknown; onFilter: TreeFilter }) {
+  const values = Array.isArray(value) ? value : [value];
+  const askable = /^[\w.\-]+$/.test(name) && values.length > 0 && values.every((one) => ["string", "number", "boolean"].includes(typeof one) && one !== "");
+  if (!askable) return <Captured text={typeof value === "string" ? value : JSON.stringify(value)} />;
+  return values.map((one: string | number | boolean, at) => (
+    <button key={at} type="button" onClick={(event) => onFilter(`attribute.${name}`, String(one), event.altKey)} title="Click: only these; Alt-click: without these"><Captured text={String(one)} /></button>
+  ));
 }
 
 function NoAnswer({ call }: { call: ExchangeDetail }) {

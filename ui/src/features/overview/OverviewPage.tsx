@@ -11,6 +11,7 @@ import { Captured } from "../../components/Captured";
 import { ErrorNotice } from "../../components/ErrorNotice";
 import { Notice } from "../../components/Notice";
 import { formatDuration } from "../../lib/numbers";
+import { countryName } from "../../lib/countries";
 import { absolute } from "../../lib/time";
 import { StartPage } from "../start/StartPage";
 import styles from "./Overview.module.css";
@@ -54,12 +55,12 @@ function Overview() {
             <Panel title="Latency">{latency.data && <Lines data={latency.data} title="Latency over time" format={(value) => formatDuration(value)} onZoom={zoom} />}</Panel>
           </div>
           <div className={styles.lists}>
-            <TopList title="Popular endpoints" field="endpoint" order="count" q={q} range={range} wide />
-            <TopList title="Slow endpoints" field="endpoint" order="p95(latency)" q={q} range={range} wide />
-            <TopList title="Status codes" field="status" order="count" q={q} range={range} />
-            <TopList title="Consumers" field="consumer" order="count" q={q} range={range} />
-            <TopList title="Users" field="user" order="count" q={q} range={range} />
-            <TopList title="Services" field="service" order="count" q={q} range={range} />
+            <TopList title="Popular endpoints" field="endpoint" order="count" q={q} range={range} wide all={{ to: "/endpoints" }} />
+            <TopList title="Slow endpoints" field="endpoint" order="p95(latency)" q={q} range={range} wide all={{ to: "/endpoints", measure: "p95" }} />
+            <TopList title="Status codes" field="status" order="count" q={q} range={range} all={{ to: "/errors" }} />
+            <TopList title="Services" field="service" order="count" q={q} range={range} all={{ to: "/endpoints", by: "service" }} />
+            <TopList title="Users" field="user" order="count" q={q} range={range} all={{ to: "/users" }} />
+            <TopList title="Countries" field="country" order="count" q={q} range={range} all={{ to: "/countries" }} nameOf={countryName} />
           </div>
         </>
       )}

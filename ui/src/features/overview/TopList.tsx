@@ -14,17 +14,33 @@ import { useTop } from "./use-overview";
 const FEW = 8;
 const MANY = 50;
 
+type Props = {
+  title: string;
+  field: string;
+  order: string;
+  q: string;
+  range: TimeRange;
+  wide?: boolean;
+  /** Where all of them are, with more figures. */
+  all?: { to: "/endpoints" | "/errors" | "/users" | "/countries"; by?: string; measure?: string };
+  /** Names of values that are codes. */
+  nameOf?(value: string): string;
+};
+
 /** The most of something; each row leads to its calls. */
-export function TopList({ title, field, order, q, range, wide }: { title: string; field: string; order: string; q: string; range: TimeRange; wide?: boolean }) {
-  const [all, setAll] = useState(false);
-  const { data, error, refetch, isPlaceholderData } = useTop(q, range, field, order, all ? MANY : FEW);
+export function TopList({ title, field, order, q, range, wide, all, nameOf }: Props) {
+  const [many, setMany] = useState(false);
+  const { data, error, refetch, isPlaceholderData } = useTop(q, range, field, order, many ? MANY : FEW);
   const rows = data?.rows ?? [];
   const measured = (row: (typeof rows)[number]) => (order === "count" ? row.count : (row.p95 ?? 0));
   const most = Math.max(1e-9, ...rows.map(measured));
   const nothing = data !== undefined && rows.every((row) => row.value === null);
   return (
     <section className={wide ? `${styles.list} ${styles.wide}` : styles.list} aria-label={title}>
-      <h2>{title}</h2>
+      <div className={styles.listHead}>
+        <h2>{title}</h2>
+        {all && <Link to={all.to} search={{ ...rangeSearch(range), q: q || undefined, by: all.by, measure: all.measure }} aria-label={`All ${title.toLowerCase()}`}>All</Link>}
+      </div>
       {error && <ErrorNotice error={error} onRetry={() => void refetch()} />}
       {nothing && <p className={styles.nothing}>No call has one.</p>}
       {data && !nothing && (
@@ -38,7 +54,7 @@ export function TopList({ title, field, order, q, range, wide }: { title: string
                 <td>
                   <span className={styles.bar} style={{ width: `${(measured(row) / most) * 100}%` }} aria-hidden="true" />
                   <Link to="/traffic" search={{ ...rangeSearch(range), q: addFilter(q, field, row.value, false) }} className={styles.value}>
-                    {row.value === null ? <span className="muted">none</span> : field === "status" ? <Status status={Number(row.value)} /> : <Captured text={String(row.value)} />}
+                    {row.value === null ? <span className="muted">none</span> : field === "status" ? <Status status={Number(row.value)} /> : <Captured text={nameOf ? nameOf(String(row.value)) : String(row.value)} />}
                   </Link>
                 </td>
                 <td title={formatCount(row.count)}>{formatShort(row.count)}</td>
@@ -49,7 +65,7 @@ export function TopList({ title, field, order, q, range, wide }: { title: string
           </tbody>
         </table>
       )}
-      {data && (data.more || all) && rows.length >= FEW && <Button look="quiet" onClick={() => setAll(!all)}>{all ? "Show fewer" : "Show more"}</Button>}
+      {data && (data.more || many) && rows.length >= FEW && <Button look="quiet" onClick={() => setMany(!many)}>{many ? "Show fewer" : "Show more"}</Button>}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 import { Link, useLocation } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import { useMemo, useRef, useState, type ReactNode } from "react";
 import { useKeys } from "../../app/keys";
 import { useSettings } from "../../app/settings";
 import { rangeSearch, useView } from "../../app/view";
@@ -8,7 +8,10 @@ import { Captured } from "../../components/Captured";
 import { ErrorNotice } from "../../components/ErrorNotice";
 import { Notice } from "../../components/Notice";
 import { formatCount, formatDuration, formatShare } from "../../lib/numbers";
+import { useSettled } from "../../lib/use-settled";
 import { describeRange, formatAgo, formatFull, type TimeRange } from "../../lib/time";
+import { BreakdownPage, CutTabs } from "../breakdown/BreakdownPage";
+import { cutOf, SCREENS, type Cut } from "../breakdown/cuts";
 import { KINDS, useFigures, useIds, usePeople, type Figures, type Kind } from "./people";
 import styles from "./People.module.css";
 
@@ -24,25 +27,20 @@ export function PeoplePage() {
   );
 }
 
-export function PeopleTabs({ current }: { current: Kind }) {
+/** Users and companies, and the other ways to tell callers apart. */
+export function PeopleTabs({ current, cut = null }: { current: Kind | null; cut?: Cut | null }) {
   const { range } = useView();
   return (
-    <nav className={styles.tabs} aria-label="People">
+    <CutTabs screen={SCREENS.callers} current={cut}>
       {Object.values(KINDS).map((kind) => <Link key={kind.path} to={`/${kind.path}`} search={rangeSearch(range)} className={styles.tab} aria-current={kind === current ? "page" : undefined}>{kind.title}</Link>)}
-    </nav>
+    </CutTabs>
   );
 }
 
-/** Typing does not ask for each letter. */
-const PAUSE_MS = 250;
-
-function useSettled(text: string): string {
-  const [settled, setSettled] = useState(text);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(text), PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return settled;
+/** Callers by key, client, consumer, address: what only the traffic knows. */
+export function CallersPage() {
+  const { search } = useView();
+  return <BreakdownPage tabs={<PeopleTabs current={null} cut={cutOf(SCREENS.callers, search.by)} />} />;
 }
 
 function People({ kind }: { kind: Kind }) {

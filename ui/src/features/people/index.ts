@@ -1,2 +1,2 @@
-export { PeoplePage } from "./PeoplePage";
+export { PeoplePage, CallersPage } from "./PeoplePage";
 export { ProfilePage } from "./ProfilePage";

@@ -13,7 +13,7 @@ export type OnFilter = (field: string, value: string | number | boolean | null, 
 type Props = { q: string; range: TimeRange; onFilter: OnFilter; onClose(): void };
 
 /** Fields that are worth a look first; the rest follows in the API's order. */
-const FIRST = ["http.response.status_code", "http.route", "http.request.method", "service.name", "user.id", "server.address", "error.type", "weir.company", "weir.source"];
+const FIRST = ["http.response.status_code", "http.route", "http.request.method", "service.name", "user.id", "server.address", "error.type", "geo.country.iso_code", "weir.company", "weir.source"];
 const OPEN_FIRST = new Set(FIRST.slice(0, 5));
 /** Every value is its own; a top list says nothing. */
 const TYPES = new Set(["keyword", "integer", "bool"]);
