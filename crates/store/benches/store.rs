@@ -1,7 +1,7 @@
 //! Measures the embedded store: what an exchange of about 2 KB costs to take in, and how long typical questions take.
 //!
 //! `cargo bench -p weir-store` takes 100,000 exchanges; `WEIR_BENCH_EXCHANGES` sets another number. Each line of
-//! output is a JSON object. Ingest is the median of five stores of a fifth of the exchanges each, and one of all of
+//! output is a JSON object; `WEIR_BENCH_ATTRIBUTES=1` gives exchanges what Tyk's records say in attributes, and asks for it. Ingest is the median of five stores of a fifth of the exchanges each, and one of all of
 //! them, which is then asked: each question five times, of which the median counts.
 
 use std::io::Write;
@@ -161,10 +161,27 @@ async fn questions(count: usize, store: &EmbeddedStore, id: ExchangeId) {
         ("Q6 body field by route", aggregation(pro, vec![route()], vec![Measure::Count], Some(0))),
     ];
     for (name, aggregation) in &aggregations {
-        let mut rows = 0;
-        let median_ms =
-            timed(async || rows = store.aggregate(aggregation).await.expect("a table").rows.len()).await;
-        print(&serde_json::json!({ "question": name, "exchanges": count, "ms": median_ms, "rows": rows }));
+        ask(count, store, name, aggregation).await;
+    }
+    if with_attributes() {
+        let figures = || {
+            let mut measures = vec![Measure::Count, Measure::ErrorRatio];
+            measures.extend([0.5, 0.95, 0.99].map(|quantile| Measure::Quantile(latency(), quantile)));
+            measures.push(Measure::Max(field("time")));
+            measures
+        };
+        for name in ["country", "attribute.geo.country.iso_code", "attribute.tyk.alias", "attribute.tyk.tags"]
+            .into_iter()
+            .chain(["attribute.tyk.oauth_id"])
+        {
+            let dimensions = vec![Dimension::Field(field(name))];
+            let aggregation = aggregation(Filter::Any, dimensions, figures(), Some(0));
+            ask(count, store, &format!("figures by {name}"), &aggregation).await;
+        }
+        let versions =
+            ["service", "attribute.tyk.api_version"].map(|name| Dimension::Field(field(name))).to_vec();
+        let aggregation = aggregation(Filter::Any, versions, figures(), Some(0));
+        ask(count, store, "figures by service and attribute.tyk.api_version", &aggregation).await;
     }
     let words = |word: &str| Filter::Words(vec![word.to_owned()]);
     let both = Filter::Words(vec![FREQUENT.to_owned(), "report".to_owned()]);
@@ -202,6 +219,20 @@ async fn questions(count: usize, store: &EmbeddedStore, id: ExchangeId) {
         timed(async || assert!(store.get(&ProjectId::default(), id).await.expect("an answer").is_some()))
             .await;
     print(&serde_json::json!({ "question": "Q7 one by id", "exchanges": count, "ms": median_ms }));
+}
+
+/// Asks for a table and prints how long it took.
+async fn ask(count: usize, store: &EmbeddedStore, name: &str, aggregation: &Aggregation) {
+    let mut table = None;
+    let median_ms = timed(async || table = store.aggregate(aggregation).await.ok()).await;
+    let table = table.expect("a table");
+    print(&serde_json::json!({
+        "question": name, "exchanges": count, "ms": median_ms, "rows": table.rows.len(), "approximate": table.approximate,
+    }));
+}
+
+fn with_attributes() -> bool {
+    std::env::var_os("WEIR_BENCH_ATTRIBUTES").is_some()
 }
 
 /// Milliseconds: the median of several times asked.
@@ -303,7 +334,24 @@ impl Traffic {
             (0..4).map(|_| 0.5 + self.random.below(1_000) as f64 / 250.0).product::<f64>() * 1_500.0;
         exchange.timings.wait = Some(Duration::from_micros(latency as u64));
         exchange.timings.total = Some(Duration::from_micros(latency as u64 + 700));
+        if with_attributes() {
+            self.add_attributes(&mut exchange);
+        }
         exchange
+    }
+
+    /// As the pump makes them: a few values each, but for clients with their long ids.
+    fn add_attributes(&mut self, exchange: &mut Exchange) {
+        let country = self.zipf(120);
+        let letter = |number: u64| char::from(b'A' + (number % 26) as u8);
+        let facts = &mut exchange.attributes;
+        facts.set("geo.country.iso_code", format!("{}{}", letter(country / 26), letter(country)));
+        facts.set("tyk.org_id", "664a14650619d40001f1f00f");
+        facts.set("tyk.api_version", self.random.pick(&["v1", "v2", "Non Versioned"]));
+        facts.set("tyk.alias", format!("team-{}", self.zipf(5_000)));
+        facts.set("tyk.oauth_id", format!("{:032x}", self.zipf(200)));
+        let tags = format!("[\"edge-{}\",\"key-{:08x}\"]", self.random.below(3), self.zipf(5_000));
+        facts.set("tyk.tags", weir_model::Value::Json(tags));
     }
 
     fn response(&mut self) -> Response {

@@ -34,6 +34,7 @@ async fn demonstration_is_as_planned_whole_and_without_secrets() {
         ("protocol:soap", 5),
         ("endpoint:\"/api/orders/{id}\"", 5),
         ("consumer:web-shop", 20),
+        ("consumer:web-shop country:DE", 20),
         ("status:502", 5),
         ("operation:ProductPage", 1),
         ("operation_error:-32601", 1),

@@ -66,6 +66,8 @@ pub struct Caller {
     pub custom_id: &'static str,
     /// The key for key-auth.
     pub key: &'static str,
+    /// Where it stands, by its code in ISO 3166-1.
+    pub country: &'static str,
     agent: &'static str,
 }
 
@@ -75,30 +77,35 @@ pub const CALLERS: [Caller; 5] = [
         username: "web-shop",
         custom_id: "app-1001",
         key: "web-s3cr3t-6f1d0c",
+        country: "DE",
         agent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     },
     Caller {
         username: "mobile-app",
         custom_id: "app-1002",
         key: "mobile-s3cr3t-94be77",
+        country: "US",
         agent: "ShopApp/5.2.1 (iPhone; iOS 19.1; Scale/3.00)",
     },
     Caller {
         username: "partner-acme",
         custom_id: "partner-17",
         key: "acme-s3cr3t-1b20aa",
+        country: "IN",
         agent: "python-requests/2.32.5",
     },
     Caller {
         username: "erp-sync",
         custom_id: "internal-3",
         key: "erp-s3cr3t-77c0de",
+        country: "NO",
         agent: "Java-http-client/21.0.9",
     },
     Caller {
         username: "ops-dashboard",
         custom_id: "internal-9",
         key: "ops-s3cr3t-0ff1ce",
+        country: "SG",
         agent: "Grafana/12.3.0",
     },
 ];

@@ -64,10 +64,14 @@ pub async fn configure(admin: &Url, shop: SocketAddr, galileo: Option<&Galileo>)
             .put(&format!("plugins/{}", plugin_id(101)), json!({ "name": "galileo", "config": config }))
             .await?;
     }
-    for caller in CALLERS {
+    for (index, caller) in CALLERS.into_iter().enumerate() {
         let consumer = json!({ "custom_id": caller.custom_id });
-        admin.put(&format!("consumers/{}", caller.username), consumer).await?;
+        let consumer = admin.put(&format!("consumers/{}", caller.username), consumer).await?;
         admin.key(caller.username, caller.key).await?;
+        // All calls come from this machine, which is in no country.
+        let config = json!({ "attributes": { "geo.country.iso_code": caller.country } });
+        let place = json!({ "name": "attributes", "consumer": { "id": consumer["id"] }, "config": config });
+        admin.put(&format!("plugins/{}", plugin_id(110 + index)), place).await?;
     }
     Ok(())
 }
