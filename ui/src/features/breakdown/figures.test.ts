@@ -24,6 +24,13 @@ test("a line has a column for every interval, and lines that nobody asked for ar
   expect(readSeries(answer, columns, wanted, 2, null).series[0]!.values).toEqual([null, null, 7]);
 });
 
+test("counts of an interval that is not over are not drawn, its percentiles are", () => {
+  const starts = [0, 60_000, 120_000, 180_000, 240_000];
+  const answer = table(starts.map((start) => [new Date(start).toISOString(), "a", 2]));
+  const read = (to: number, empty: number | null) => readSeries(answer, { intervalMs: 60_000, starts, from: 0, to }, [{ key: lineKey(["a"]), name: "a" }], 1, empty).series[0]!.values.at(-1);
+  expect([read(250_000, 0), read(300_000, 0), read(250_000, null)]).toEqual([null, 2, 2]);
+});
+
 test("figures and names are found by line; the most frequent name stands", () => {
   expect(readFigures(table([["DE", 3], [null, 1]]), 1).get(lineKey([null]))).toBe(1);
   expect(readAliases(table([["k1", "team-blue", 9], ["k1", "old", 2], ["k2", null, 1]]))).toEqual(new Map([[lineKey(["k1"]), "team-blue"]]));

@@ -80,5 +80,8 @@ export function readSeries(table: Table, columns: Columns, wanted: { key: string
     const line = index.get(lineKey(cells.slice(1, width + 1) as FieldValue[]));
     if (at !== undefined && line !== undefined) series[line]!.values[at] = number(cells[width + 1]);
   }
+  // An interval that has only just begun would look like a fall.
+  const last = columns.starts.length - 1;
+  if (empty !== null && last > 3 && columns.starts[last]! + columns.intervalMs > columns.to) series.forEach((line) => (line.values[last] = null));
   return { ...columns, series };
 }
