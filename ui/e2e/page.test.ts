@@ -294,9 +294,9 @@ describe("overview", () => {
 
   test("the query and the range of the link hold for all of it", async () => {
     const page = await open(browser, "/overview?q=method:POST&from=now-1h");
-    await page.getByText("only", { exact: false }).first().waitFor();
+    await page.getByRole("button", { name: "method = POST", exact: true }).waitFor();
     await eventually(async () => expect(await page.getByRole("region", { name: "Status codes" }).getByRole("row").count()).toBe(2));
-    await page.getByRole("button", { name: "Take the query away" }).click();
+    await page.getByRole("button", { name: "Remove method = POST" }).click();
     await eventually(async () => expect(await page.getByRole("region", { name: "Status codes" }).getByRole("row").count()).toBeGreaterThan(3));
     await page.goto(`${WEIR}/overview?from=2001-01-01&to=2001-01-02`);
     await page.getByText("No calls in this time").waitFor();

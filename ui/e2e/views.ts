@@ -60,8 +60,7 @@ export function viewTests(browser: () => Browser): void {
       await page.waitForURL(/\/traffic/);
       await expectTotal(page, (count) => count === 8, "the failed ones of the endpoint");
       await page.goBack();
-      await page.keyboard.press("/");
-      await page.keyboard.type("search");
+      await page.getByRole("searchbox", { name: "Find endpoint" }).fill("search");
       await eventually(async () => expect(await lines(page).count()).toBe(1));
       expect(page.url()).toContain("find=search");
       await line(page, "search").getByRole("link", { name: /^Overview of GET/ }).click();
@@ -90,6 +89,22 @@ export function viewTests(browser: () => Browser): void {
       await page.getByRole("link", { name: "OAuth clients" }).click();
       await line(page, "client-7-0123456789abcdef0123456789").getByRole("link").first().click();
       await expectTotal(page, (count) => count === 12, "calls of the client");
+      await page.context().close();
+    });
+
+    test("a query narrows every figure of a screen, and a mistake in it is told in its place", async () => {
+      const page = await at("/endpoints");
+      await line(page, "/widgets/list").waitFor();
+      await page.keyboard.press("/");
+      await page.keyboard.type("country:NO");
+      await page.keyboard.press("Enter");
+      await page.waitForURL(/\/endpoints\?q=country:NO/);
+      await eventually(async () => expect(await lines(page).count()).toBe(1));
+      await page.getByRole("navigation", { name: "Endpoints by" }).getByRole("link", { name: "Services" }).click();
+      await eventually(async () => expect(await figures(page, "Widgets")).toContain("12"));
+      await page.getByRole("combobox", { name: "Query" }).fill("latency:>fast");
+      await page.getByRole("combobox", { name: "Query" }).press("Enter");
+      await page.getByRole("alert").filter({ hasText: /fast/ }).waitFor();
       await page.context().close();
     });
 

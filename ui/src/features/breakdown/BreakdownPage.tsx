@@ -1,18 +1,17 @@
 import { Link, useLocation } from "@tanstack/react-router";
-import { useMemo, useRef, useState, type ReactNode } from "react";
+import { useMemo, useState, type ReactNode } from "react";
 import { ApiError } from "../../api/client";
-import { useKeys } from "../../app/keys";
 import { rangeSearch, useView } from "../../app/view";
 import { Histogram } from "../../charts/Histogram";
 import { histogramOf } from "../../charts/histogram-data";
 import { Lines } from "../../charts/Lines";
 import { Button } from "../../components/Button";
-import { Captured } from "../../components/Captured";
 import { ErrorNotice } from "../../components/ErrorNotice";
 import { Notice } from "../../components/Notice";
 import { absolute } from "../../lib/time";
 import { useSettled } from "../../lib/use-settled";
 import { useActivity, useTotals } from "../overview/use-overview";
+import { PageQuery } from "../traffic/PageQuery";
 import { BreakdownTable, labelOf } from "./BreakdownTable";
 import styles from "./Breakdown.module.css";
 import { cutOf, screenOf, screenQuery, type Cut, type Screen } from "./cuts";
@@ -54,8 +53,6 @@ function Breakdown({ screen, cut }: { screen: Screen; cut: Cut }) {
   const [find, setFind] = useState(search.find ?? "");
   const [limit, setLimit] = useState(FEW);
   const wanted = useSettled(find.trim());
-  const field = useRef<HTMLInputElement>(null);
-  useKeys({ "/": () => { if (!field.current) return false; field.current.focus(); } });
   const sort = sortOf(search.measure);
   const asked = screenQuery(q, screen);
   const rows = useRows(asked, range, cut, sort, wanted, limit);
@@ -73,11 +70,11 @@ function Breakdown({ screen, cut }: { screen: Screen; cut: Cut }) {
     <>
       <header className={styles.head}>
         <h1>{screen.only ? screen.title : cut.title}</h1>
-        <OnlyQuery />
         {rows.data?.approximate && <span className="muted">figures are estimates</span>}
-        {cut.text && <input ref={field} type="search" className={styles.find} aria-label={`Find ${cut.one}`} placeholder={`Find ${cut.one}`} value={find} spellCheck={false} autoComplete="off" onChange={(event) => searched(event.target.value)} />}
+        {cut.text && <input type="search" className={styles.find} aria-label={`Find ${cut.one}`} placeholder={`Find ${cut.one}`} value={find} spellCheck={false} autoComplete="off" onChange={(event) => searched(event.target.value)} />}
       </header>
-      {error && <ErrorNotice error={error} onRetry={badQuery ? undefined : () => void rows.refetch()} busy={rows.isFetching} />}
+      <div className={styles.query}><PageQuery error={error} /></div>
+      {error && !badQuery && <ErrorNotice error={error} onRetry={() => void rows.refetch()} busy={rows.isFetching} />}
       {rows.data && nothing ? (
         <Nothing screen={screen} cut={cut} find={wanted} some={rows.data.rows.length > 0} onClear={() => searched("")} />
       ) : (
@@ -94,13 +91,6 @@ function Breakdown({ screen, cut }: { screen: Screen; cut: Cut }) {
       )}
     </>
   );
-}
-
-/** The reader's query, with a way to be rid of it. */
-export function OnlyQuery() {
-  const { q, change } = useView();
-  if (q === "") return null;
-  return <p className={styles.query}>only <code><Captured text={q} /></code> <Button look="quiet" icon="close" label="Take the query away" onClick={() => change({ q: undefined })} /></p>;
 }
 
 function OverTime({ screen, cut, q, rows }: { screen: Screen; cut: Cut; q: string; rows: Row[] }) {

@@ -8,11 +8,12 @@ import { Notice } from "../../components/Notice";
 import { formatCount, formatDuration, formatShare, formatShort } from "../../lib/numbers";
 import { absolute } from "../../lib/time";
 import { BreakdownTable } from "../breakdown/BreakdownTable";
-import { FirstLines, OnlyQuery } from "../breakdown/BreakdownPage";
+import { FirstLines } from "../breakdown/BreakdownPage";
 import { lineQuery, SCREENS } from "../breakdown/cuts";
 import { SORTS, sortOf, type Row, type Sort } from "../breakdown/figures";
 import { useOverTime, useRows } from "../breakdown/use-breakdown";
 import { useActivity, useTotals } from "../overview/use-overview";
+import { PageQuery } from "../traffic/PageQuery";
 import styles from "./Countries.module.css";
 import { countryName } from "../../lib/countries";
 import { boundsOf } from "./scale";
@@ -55,7 +56,6 @@ export function CountriesPage() {
     <div className={styles.page}>
       <header className={styles.head}>
         <h1>{SCREEN.title}</h1>
-        <OnlyQuery />
         {rows.data?.approximate && <span className="muted">figures are estimates</span>}
         <label className={styles.choice}>
           Colour by
@@ -64,7 +64,8 @@ export function CountriesPage() {
           </select>
         </label>
       </header>
-      {error && <ErrorNotice error={error} onRetry={badQuery ? undefined : () => void rows.refetch()} busy={rows.isFetching} />}
+      <div className={styles.query}><PageQuery error={error} /></div>
+      {error && !badQuery && <ErrorNotice error={error} onRetry={() => void rows.refetch()} busy={rows.isFetching} />}
       {rows.data && rows.data.rows.length === 0 && <Notice title="No calls in this time"><Link to="/countries" search={{ ...search, from: "all", to: undefined }}>Look at all time</Link></Notice>}
       {rows.data && rows.data.rows.length > 0 && known.length === 0 && <NoCountries />}
       {known.length > 0 && (

@@ -6,14 +6,13 @@ import { rangeSearch, useView } from "../../app/view";
 import { Histogram } from "../../charts/Histogram";
 import { histogramOf } from "../../charts/histogram-data";
 import { Lines } from "../../charts/Lines";
-import { Button } from "../../components/Button";
-import { Captured } from "../../components/Captured";
 import { ErrorNotice } from "../../components/ErrorNotice";
 import { Notice } from "../../components/Notice";
 import { formatDuration } from "../../lib/numbers";
 import { countryName } from "../../lib/countries";
 import { absolute } from "../../lib/time";
 import { StartPage } from "../start/StartPage";
+import { PageQuery } from "../traffic/PageQuery";
 import styles from "./Overview.module.css";
 import { Tiles } from "./Tiles";
 import { TopList } from "./TopList";
@@ -42,10 +41,10 @@ function Overview() {
     <div className={styles.page}>
       <header className={styles.head}>
         <h1>Overview</h1>
-        {q !== "" && <p className={styles.query}>only <code><Captured text={q} /></code> <Button look="quiet" icon="close" label="Take the query away" onClick={() => change({ q: undefined })} /></p>}
         {activity.data?.total.relation === "approx" && <span className="muted">figures are estimates</span>}
       </header>
-      {error && <ErrorNotice error={error} onRetry={badQuery ? undefined : () => { void activity.refetch(); void now.refetch(); }} busy={activity.isFetching} />}
+      <div className={styles.query}><PageQuery error={error} /></div>
+      {error && !badQuery && <ErrorNotice error={error} onRetry={() => { void activity.refetch(); void now.refetch(); }} busy={activity.isFetching} />}
       {now.data && <Tiles now={now.data} before={range.from === "all" ? undefined : before.data} link={link} q={q} stale={now.isPlaceholderData} />}
       {none && <Notice title="No calls in this time"><Link to="/overview" search={{ from: "all", q: search.q }}>Look at all time</Link></Notice>}
       {!none && (
