@@ -16,6 +16,7 @@ pub mod har;
 pub mod influx;
 pub mod kafka;
 pub mod moesif;
+pub mod mongo;
 pub mod parts;
 pub mod prometheus;
 pub mod registry;

@@ -6,8 +6,8 @@ use weir_kit::Kind;
 use weir_pipeline::{ExporterKind, ImporterKind, Receiver, RendererKind};
 
 use crate::{
-    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, kafka, moesif, prometheus, runscope,
-    s3, splunk, sql, statsd, stdout, syslog, tyk, webhook, weir,
+    access_log, auto, csv, elasticsearch, galileo, graylog, har, influx, kafka, moesif, mongo, prometheus,
+    runscope, s3, splunk, sql, statsd, stdout, syslog, tyk, webhook, weir,
 };
 
 /// Everything exchanges can be sent to, sorted by name.
@@ -23,6 +23,9 @@ pub static EXPORTERS: &[ExporterKind] = &[
     kafka::EXPORTER,
     galileo::first::EXPORTER,
     moesif::EXPORTER,
+    mongo::EXPORTER,
+    mongo::AGGREGATE,
+    mongo::SELECTIVE,
     prometheus::EXPORTER,
     runscope::EXPORTER,
     s3::EXPORTER,

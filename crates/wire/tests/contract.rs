@@ -124,6 +124,22 @@ async fn moesif_exporter() {
     check_exporter(ExporterCase { build: &build, accepts: Answer::with(201, "") }).await;
 }
 
+/// What they write is checked in `mongo.rs`, against a server that speaks the protocol.
+#[tokio::test]
+async fn mongo_exporter() {
+    nobody_listens("mongo", no_mongo()).await;
+}
+
+#[tokio::test]
+async fn mongo_pump_aggregate_exporter() {
+    nobody_listens("mongo-pump-aggregate", no_mongo()).await;
+}
+
+#[tokio::test]
+async fn mongo_pump_selective_exporter() {
+    nobody_listens("mongo-pump-selective", no_mongo()).await;
+}
+
 #[tokio::test]
 async fn prometheus_exporter() {
     let kind = exporter("prometheus").unwrap();
@@ -220,6 +236,10 @@ fn unused_address() -> SocketAddr {
 
 fn no_database() -> Value {
     json!({"connection_string": "host=/nowhere user=u"})
+}
+
+fn no_mongo() -> Value {
+    json!({"mongo_url": format!("mongodb://{}/d?serverSelectionTimeoutMS=500", unused_address())})
 }
 
 #[test]

@@ -36,6 +36,8 @@ const CUSTOM_FIELDS: &[FieldSpec] = &[
 pub(super) const FIELDS: &[FieldSpec] = &[
     FieldSpec {
         required: true,
+        // The name of the original's variable.
+        aliases: &["addr"],
         ..FieldSpec::new("listen_address", FieldKind::Text, "where Prometheus asks, such as `localhost:9090`")
     },
     FieldSpec {

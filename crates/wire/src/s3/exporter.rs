@@ -1,18 +1,22 @@
 //! Puts each batch as one object.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 use weir_kit::{Clock, ConfigError, FieldKind, FieldSpec, Secret, SystemClock, kind};
+use weir_model::Exchange;
 use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter, QueueSettings};
 
+use super::parquet::{self, Row};
 use super::sign::{self, Signer};
 use crate::parts::http::{Caller, Options};
 use crate::parts::record::{self, Json, RECORD, RecordOptions};
+use crate::parts::size;
 use crate::parts::tls::{SSL_CA_FILE, SSL_CERT_FILE, SSL_INSECURE_SKIP_VERIFY, SSL_KEY_FILE, TlsSettings};
 use crate::tyk::record::Time;
 use crate::weir;
@@ -50,13 +54,30 @@ pub(super) const FIELDS: &[FieldSpec] = &[
         default: Some("\"weir\""),
         ..FieldSpec::new(
             "format",
-            FieldKind::OneOf(&["weir", "tyk"]),
-            "what a line holds: the whole exchange in weir's own form, or Tyk's traffic record",
+            FieldKind::OneOf(&["weir", "tyk", "parquet"]),
+            "of an object: JSON lines with the whole exchange in weir's own form, or with Tyk's traffic record, or a \
+             Parquet file of records",
+        )
+    },
+    FieldSpec {
+        default: Some("\"zstd\""),
+        ..FieldSpec::new(
+            "compression",
+            FieldKind::OneOf(&["zstd", "none"]),
+            "of the columns of a Parquet file; JSON lines are not compressed",
         )
     },
     FieldSpec {
         default: Some("10000"),
         ..FieldSpec::new("batch_size", FieldKind::Integer { min: 1, max: 100_000 }, "most calls of an object")
+    },
+    FieldSpec {
+        default: Some("\"16MiB\""),
+        ..FieldSpec::new(
+            "object_bytes",
+            FieldKind::Size,
+            "bytes of calls that fill an object; a Parquet file of them is much smaller",
+        )
     },
     FieldSpec {
         default: Some("\"60s\""),
@@ -81,7 +102,9 @@ struct Config {
     session_token: Option<Secret>,
     prefix: String,
     format: String,
+    compression: String,
     batch_size: usize,
+    object_bytes: Value,
     flush_interval: String,
     #[serde(flatten)]
     tls: TlsSettings,
@@ -95,6 +118,7 @@ pub(super) fn build(settings: Value) -> Result<Built, ConfigError> {
         .map_err(|message| ConfigError::one("flush_interval", message))?;
     let queue = QueueSettings {
         max_batch_size: config.batch_size.max(1),
+        max_batch_bytes: size("object_bytes", &config.object_bytes)?,
         max_coalescing_delay: delay,
         timeout: Duration::from_secs(120),
         ..QueueSettings::default()
@@ -112,8 +136,12 @@ pub(super) fn build(settings: Value) -> Result<Built, ConfigError> {
             region: config.region,
         },
         token: config.session_token.filter(|token| !token.expose().is_empty()),
-        whole: config.format != "tyk",
-        options: config.record,
+        form: match config.format.as_str() {
+            "tyk" => Form::Records,
+            "parquet" => Form::Parquet { compressed: config.compression != "none" },
+            _ => Form::Exchanges,
+        },
+        options: Arc::new(config.record),
     };
     Ok(Built { exporter: Box::new(exporter), queue, capture })
 }
@@ -151,8 +179,66 @@ struct S3 {
     folder: String,
     signer: Signer,
     token: Option<Secret>,
-    whole: bool,
-    options: RecordOptions,
+    form: Form,
+    options: Arc<RecordOptions>,
+}
+
+/// What an object holds.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// Lines in weir's own form.
+    Exchanges,
+    /// Lines with Tyk's records.
+    Records,
+    /// A Parquet file.
+    Parquet { compressed: bool },
+}
+
+impl Form {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Exchanges | Self::Records => "ndjson",
+            Self::Parquet { .. } => "parquet",
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Exchanges | Self::Records => "application/x-ndjson",
+            Self::Parquet { .. } => "application/vnd.apache.parquet",
+        }
+    }
+
+    /// The content of an object.
+    fn written(self, exchanges: &[Arc<Exchange>], options: &RecordOptions) -> Result<Vec<u8>, ExportError> {
+        let mut lines = Vec::new();
+        match self {
+            Self::Exchanges => {
+                exchanges.iter().for_each(|exchange| line(&mut lines, &weir::encode::record(exchange)));
+            }
+            Self::Records => {
+                record::entries(exchanges, options).for_each(|entry| line(&mut lines, &Json(&entry.record)));
+            }
+            Self::Parquet { compressed } => {
+                let records = record::entries(exchanges, options).map(|entry| entry.record);
+                let rows: Vec<Row<'_>> = exchanges
+                    .iter()
+                    .zip(records)
+                    .map(|(exchange, record)| Row { exchange, record })
+                    .collect();
+                return parquet::write(&rows, compressed)
+                    .map_err(|error| ExportError::Refused { cause: format!("no Parquet file: {error}") });
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// Text, numbers and truth values always serialise, and a list of bytes takes all that is written to it.
+fn line(lines: &mut Vec<u8>, value: &impl Serialize) {
+    let written = serde_json::to_writer(&mut *lines, value);
+    debug_assert!(written.is_ok());
+    lines.push(b'\n');
 }
 
 #[async_trait]
@@ -163,11 +249,17 @@ impl Exporter for S3 {
         };
         // The same for the same batch, so that what is sent again replaces what was there.
         let day = Time::from(first.started_at).date("/");
-        let path = sign::escaped(&format!("{}{day}/{}.{}.ndjson", self.folder, first.id, last.id));
-        let body = self.lines(batch);
+        let path = sign::escaped(&format!(
+            "{}{day}/{}.{}.{}",
+            self.folder,
+            first.id,
+            last.id,
+            self.form.extension()
+        ));
+        let body = self.content(batch).await?;
         let (date, digest) = (sign::date(SystemClock.now()), sign::digest(&body));
         let mut headers = vec![
-            ("content-type", "application/x-ndjson"),
+            ("content-type", self.form.media_type()),
             ("host", self.host.as_str()),
             ("x-amz-content-sha256", digest.as_str()),
             ("x-amz-date", date.as_str()),
@@ -191,22 +283,10 @@ impl Exporter for S3 {
 }
 
 impl S3 {
-    /// Text, numbers and truth values always serialise, and a list of bytes takes all that is written to it.
-    fn lines(&self, batch: &Batch<'_>) -> Vec<u8> {
-        let mut lines = Vec::new();
-        if self.whole {
-            for exchange in batch.exchanges {
-                let written = serde_json::to_writer(&mut lines, &weir::encode::record(exchange));
-                debug_assert!(written.is_ok());
-                lines.push(b'\n');
-            }
-            return lines;
-        }
-        for entry in record::entries(batch.exchanges, &self.options) {
-            let written = serde_json::to_writer(&mut lines, &Json(&entry.record));
-            debug_assert!(written.is_ok());
-            lines.push(b'\n');
-        }
-        lines
+    /// Millions of bytes take a while, which must not hold up what else this thread does.
+    async fn content(&self, batch: &Batch<'_>) -> Result<Vec<u8>, ExportError> {
+        let (form, exchanges, options) = (self.form, batch.exchanges.to_vec(), self.options.clone());
+        let written = tokio::task::spawn_blocking(move || form.written(&exchanges, &options)).await;
+        written.unwrap_or_else(|error| Err(ExportError::Retry { after: None, cause: error.to_string() }))
     }
 }

@@ -1,9 +1,10 @@
 #![doc = include_str!("README.md")]
 //!
 //! ---
-//! In reading order: [`sign`] (a request that the store believes), `exporter`.
+//! In reading order: [`sign`] (a request that the store believes), [`parquet`], `exporter`.
 
 mod exporter;
+pub mod parquet;
 pub mod sign;
 
 #[cfg(test)]

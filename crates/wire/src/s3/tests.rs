@@ -1,4 +1,4 @@
-//! Objects as a store like S3 is sent them (recorded; none can be had here).
+//! Objects as a store like S3 is sent them, header by header (recorded); what a real server makes of them is in `object_store.rs`.
 
 use std::sync::Arc;
 

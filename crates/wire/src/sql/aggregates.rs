@@ -10,7 +10,7 @@ use weir_pipeline::{Batch, Built, Delivered, ExportError, Exporter};
 use super::config::Config;
 use super::database::{Database, Output};
 use super::layout::{Known, Layout, by_table, insert};
-use crate::parts::aggregate::{Aggregates, Counter, Key, Rules, aggregate, hex};
+use crate::parts::aggregate::{AggregateOptions, Aggregates, Counter, Key, Rules, aggregate, hex};
 use crate::parts::record::{Entry, RecordOptions};
 use crate::tyk::record::Time;
 
@@ -88,11 +88,11 @@ pub(super) fn build(settings: Value) -> Result<Built, ConfigError> {
     let database = Database::new(config.connection_string.expose())?;
     let queue = config.queue();
     let table = Table {
-        rules: config.rules(),
+        rules: config.aggregate.rules(),
         sharded: config.table_sharding,
         with_index: !config.omit_index_creation,
         with_sketches: config.latency_sketch,
-        most_tags: usize::try_from(config.threshold_len_tag_list).ok(),
+        options: config.aggregate,
         known: Known::default(),
     };
     let exporter = SqlAggregate { database, table };
@@ -109,7 +109,7 @@ struct Table {
     sharded: bool,
     with_index: bool,
     with_sketches: bool,
-    most_tags: Option<usize>,
+    options: AggregateOptions,
     known: Known,
 }
 
@@ -132,7 +132,7 @@ impl Output for Table {
 
     async fn write(&self, transaction: &Transaction<'_>, entries: &[Entry<'_>]) -> Result<(), Error> {
         let aggregates = aggregate(entries.iter(), &self.rules);
-        self.warn_of_tags(&aggregates);
+        self.options.warn_of_tags(&aggregates);
         let rows = aggregates.iter().map(|(key, counter)| (day(key), row(key, counter)));
         for (table, mut rows) in by_table(&LAYOUT, self.sharded, rows) {
             // In one order everywhere, or two writers could wait for each other.
@@ -169,18 +169,6 @@ impl Table {
             transaction.query_typed(&sql, &[(&Value::Array(rows).to_string(), Type::TEXT)]).await?;
         }
         Ok(())
-    }
-
-    fn warn_of_tags(&self, aggregates: &Aggregates) {
-        let Some(most) = self.most_tags else { return };
-        let tags = aggregates.keys().filter(|key| key.dimension == "tags").count();
-        if tags > most {
-            tracing::warn!(
-                tags,
-                most,
-                "many tags: each is a row of every bucket; see ignore_tag_prefix_list"
-            );
-        }
     }
 }
 

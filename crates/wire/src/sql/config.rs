@@ -4,7 +4,10 @@ use serde::Deserialize;
 use weir_kit::{ConfigError, FieldKind, FieldSpec, Secret};
 use weir_pipeline::QueueSettings;
 
-use crate::parts::aggregate::{DIMENSIONS, Rules};
+use crate::parts::aggregate::{
+    AggregateOptions, IGNORE_AGGREGATIONS, IGNORE_TAG_PREFIX_LIST, STORE_ANALYTICS_PER_MINUTE,
+    THRESHOLD_LEN_TAG_LIST, TRACK_ALL_PATHS,
+};
 use crate::parts::record::{RECORD, RecordOptions};
 
 const POSTGRES: &[FieldSpec] = &[FieldSpec {
@@ -80,42 +83,11 @@ pub(super) const AGGREGATE_FIELDS: &[FieldSpec] = &[
     LOG_LEVEL,
     BATCH_SIZE,
     MIGRATE,
-    FieldSpec {
-        default: Some("false"),
-        ..FieldSpec::new(
-            "track_all_paths",
-            FieldKind::Boolean,
-            "endpoints of every call, not only of tracked ones and of those with a template",
-        )
-    },
-    FieldSpec {
-        default: Some("[]"),
-        ..FieldSpec::new(
-            "ignore_tag_prefix_list",
-            FieldKind::Array(&FieldKind::Text),
-            "tags that begin with one of these are not aggregated",
-        )
-    },
-    FieldSpec {
-        default: Some("1000"),
-        ..FieldSpec::new(
-            "threshold_len_tag_list",
-            FieldKind::Integer { min: -1, max: 1 << 31 },
-            "tags in a batch beyond which a warning is logged; -1: never",
-        )
-    },
-    FieldSpec {
-        default: Some("false"),
-        ..FieldSpec::new("store_analytics_per_minute", FieldKind::Boolean, "by the minute, not by the hour")
-    },
-    FieldSpec {
-        default: Some("[]"),
-        ..FieldSpec::new(
-            "ignore_aggregations",
-            FieldKind::Array(&FieldKind::OneOf(DIMENSIONS)),
-            "dimensions that are left out",
-        )
-    },
+    TRACK_ALL_PATHS,
+    IGNORE_TAG_PREFIX_LIST,
+    THRESHOLD_LEN_TAG_LIST,
+    STORE_ANALYTICS_PER_MINUTE,
+    IGNORE_AGGREGATIONS,
     FieldSpec {
         default: Some("false"),
         ..FieldSpec::new("omit_index_creation", FieldKind::Boolean, "make no index on new tables")
@@ -140,11 +112,8 @@ pub(super) struct Config {
     pub(super) table_sharding: bool,
     batch_size: usize,
     pub(super) record: RecordOptions,
-    track_all_paths: bool,
-    ignore_tag_prefix_list: Vec<String>,
-    pub(super) threshold_len_tag_list: i64,
-    store_analytics_per_minute: bool,
-    ignore_aggregations: Vec<String>,
+    #[serde(flatten)]
+    pub(super) aggregate: AggregateOptions,
     pub(super) omit_index_creation: bool,
     pub(super) latency_sketch: bool,
 }
@@ -155,15 +124,6 @@ impl Config {
             return Err(ConfigError::one("type", "mysql is not supported; postgres is"));
         }
         self.record.check()
-    }
-
-    pub(super) fn rules(&self) -> Rules {
-        Rules {
-            per_minute: self.store_analytics_per_minute,
-            track_all_paths: self.track_all_paths,
-            ignore_tag_prefixes: self.ignore_tag_prefix_list.clone(),
-            ignore_dimensions: self.ignore_aggregations.clone(),
-        }
     }
 
     pub(super) fn queue(&self) -> QueueSettings {

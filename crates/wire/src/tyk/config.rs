@@ -12,6 +12,7 @@ use super::connection::{self, RedisSettings};
 use super::encode::{Dumps, Profile};
 use super::lists::Encoding;
 use super::normalise::{NormaliseSettings, Normaliser};
+use crate::parts::size;
 
 const TEXTS: FieldKind = FieldKind::Array(&FieldKind::Text);
 
@@ -147,7 +148,7 @@ impl Config {
         for pattern in bad {
             tracing::warn!(pattern, "normalise_urls.custom_patterns: not a regular expression, skipped");
         }
-        let max_body_bytes = size(&written.max_body_bytes)?;
+        let max_body_bytes = size("max_body_bytes", &written.max_body_bytes)?;
         let seconds = u64::try_from(written.storage_expiration_time).ok();
         let function = serde_json::from_value(Value::String(written.hash_key_function)).unwrap_or_default();
         Ok(Self {
@@ -197,15 +198,6 @@ impl Config {
     pub(super) fn ignores(&self, client: Option<IpAddr>) -> bool {
         client.is_some_and(|address| self.ignored.iter().any(|network| network.holds(address)))
     }
-}
-
-fn size(value: &Value) -> Result<usize, ConfigError> {
-    let bytes = match value {
-        Value::String(text) => weir_kit::units::size(text),
-        other => other.as_u64().ok_or_else(|| format!("{other} is not a size")),
-    };
-    let bytes = bytes.map_err(|message| ConfigError::one("max_body_bytes", message))?;
-    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// The same mistakes with the key of the group before theirs.

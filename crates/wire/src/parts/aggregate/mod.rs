@@ -6,6 +6,7 @@
 
 mod counter;
 mod dimensions;
+mod settings;
 mod sketch;
 
 #[cfg(test)]
@@ -16,22 +17,42 @@ use std::collections::BTreeMap;
 pub use counter::Counter;
 pub(crate) use dimensions::hex;
 pub use dimensions::{DIMENSIONS, Label};
+pub use settings::{
+    AggregateOptions, IGNORE_AGGREGATIONS, IGNORE_TAG_PREFIX_LIST, STORE_ANALYTICS_PER_MINUTE,
+    THRESHOLD_LEN_TAG_LIST, TRACK_ALL_PATHS,
+};
 pub use sketch::Sketch;
 
 use super::record::Entry;
 use crate::tyk::record::Record;
 
+/// Seconds of a minute.
+pub const MINUTE: i64 = 60;
+/// Seconds of an hour.
+pub const HOUR: i64 = 3_600;
+
 /// How to aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// A bucket for each minute in place of each hour.
-    pub per_minute: bool,
+    /// Width of a bucket; buckets of a width begin at its multiples.
+    pub bucket_seconds: i64,
     /// Endpoints of every record, not only of tracked ones.
     pub track_all_paths: bool,
     /// Tags that begin with one of these are not aggregated.
     pub ignore_tag_prefixes: Vec<String>,
     /// Dimensions that are left out.
     pub ignore_dimensions: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            bucket_seconds: HOUR,
+            track_all_paths: false,
+            ignore_tag_prefixes: Vec::new(),
+            ignore_dimensions: Vec::new(),
+        }
+    }
 }
 
 /// What an aggregate is about.
@@ -56,7 +77,7 @@ pub fn aggregate<'a>(entries: impl Iterator<Item = &'a Entry<'a>>, rules: &Rules
     let mut aggregates = Aggregates::new();
     for entry in entries {
         let record = &entry.record;
-        if record.org_id.is_empty() || record.graphql.is_graphql || record.mcp.is_mcp {
+        if !counts(record) {
             continue;
         }
         let bucket = bucket(record, rules);
@@ -68,9 +89,14 @@ pub fn aggregate<'a>(entries: impl Iterator<Item = &'a Entry<'a>>, rules: &Rules
     aggregates
 }
 
-/// The start of the minute or hour of a record.
-fn bucket(record: &Record<'_>, rules: &Rules) -> i64 {
-    let width = if rules.per_minute { 60 } else { 3_600 };
+/// Whether a record is aggregated.
+pub fn counts(record: &Record<'_>) -> bool {
+    !record.org_id.is_empty() && !record.graphql.is_graphql && !record.mcp.is_mcp
+}
+
+/// The start of the bucket of a record.
+pub fn bucket(record: &Record<'_>, rules: &Rules) -> i64 {
+    let width = rules.bucket_seconds.max(1);
     record.time_stamp.seconds.div_euclid(width).saturating_mul(width)
 }
 

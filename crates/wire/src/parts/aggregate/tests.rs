@@ -46,7 +46,7 @@ fn a_record_counts_in_the_bucket_of_its_own_time() {
     for (bucket, hits) in [(HOUR - 3_600, 1), (HOUR, 1), (HOUR + 3_600, 2)] {
         assert_eq!(hours[&key(bucket, "", "total")].hits, hits, "{bucket}");
     }
-    let minutes = counted(&entries, &Rules { per_minute: true, ..Rules::default() });
+    let minutes = counted(&entries, &Rules { bucket_seconds: MINUTE, ..Rules::default() });
     for (bucket, hits) in [(HOUR - 60, 1), (HOUR + 3_540, 1), (HOUR + 3_600, 2)] {
         assert_eq!(minutes[&key(bucket, "", "total")].hits, hits, "{bucket}");
     }

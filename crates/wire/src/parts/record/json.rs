@@ -94,7 +94,8 @@ pub fn city_names<'a>(geo: &'a Geo<'_>) -> BTreeMap<&'a str, &'a str> {
     geo.names.iter().flatten().map(|(language, name)| (language.as_ref(), name.as_ref())).collect()
 }
 
-fn graphql(stats: &GraphQl<'_>) -> serde_json::Value {
+/// Statistics of a GraphQL call, by the names of Tyk's exports.
+pub fn graphql(stats: &GraphQl<'_>) -> serde_json::Value {
     let types: BTreeMap<&str, &[_]> = stats
         .types
         .iter()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use weir_model::{Exchange, ExchangeId};
 
-pub use json::{Json, city_names};
+pub use json::{Json, city_names, graphql};
 pub use options::{RECORD, RecordOptions};
 pub use time::Civil;
 pub use value::{FIELD_NAMES, members, text, unknown_field, value};

@@ -84,6 +84,9 @@ const COMMON: &[&str] = &[
     "meta",
 ];
 
+/// Outputs whose readers decode dumps themselves; the original refuses to send them decoded.
+const KEEPS_BASE64: &[&str] = &["mongo", "mongo-pump-selective", "sql"];
+
 /// Reads the text of a file, empty for none, and the variables.
 ///
 /// # Errors
@@ -336,7 +339,16 @@ fn output(
         }
     }
     if schema::named(kind.fields, "record").is_some() {
-        config.insert("record".to_owned(), changes(pump, global));
+        let mut changes = changes(pump, global);
+        if KEEPS_BASE64.contains(&kind.name) {
+            for key in ["raw_request_decoded", "raw_response_decoded"] {
+                if changes[key] == true {
+                    changes[key] = json!(false);
+                    unsupported.push(format!("pumps.{name}.{key}"));
+                }
+            }
+        }
+        config.insert("record".to_owned(), changes);
     } else {
         let given = [
             "omit_detailed_recording",
@@ -459,6 +471,33 @@ mod tests {
         assert_eq!(old.filters.skip_api_ids, ["x", "y"]);
         assert_eq!(old.timeout, Some(Duration::from_secs(4)));
         assert!(conf.unsupported.contains(&"TYK_PMP_NOSUCHTHING".to_owned()));
+    }
+
+    /// What the original's own documentation shows for these types.
+    #[test]
+    fn mongo_and_prometheus_are_read_as_they_are() {
+        let url = "mongodb://tyk-mongo:27017/tyk_analytics";
+        let file = json!({"pumps": {
+            "mongo": {"type": "mongo", "raw_request_decoded": true, "meta": {"collection_name": "tyk_analytics",
+                "mongo_url": url, "max_insert_batch_size_bytes": 80000, "max_document_size_bytes": 20112,
+                "collection_cap_enable": true, "mongo_session_consistency": "strong", "driver": "mongo-go"}},
+            "mongo-pump-aggregate": {"meta": {"mongo_url": url, "use_mixed_collection": true,
+                "aggregation_time": 50, "enable_aggregate_self_healing": true}},
+            "selective": {"type": "mongo-pump-selective", "meta": {"mongo_url": url, "mongo_db_type": 1}},
+        }});
+        let variables = [
+            ("TYK_PMP_PUMPS_PROMETHEUS_TYPE", "prometheus"),
+            ("TYK_PMP_PUMPS_PROMETHEUS_META_ADDR", "localhost:9090"),
+            ("TYK_PMP_PUMPS_SELECTIVE_META_MONGOUSESSL", "true"),
+        ];
+        let conf = conf(&file, &variables).unwrap();
+        assert_eq!(conf.unsupported, ["pumps.mongo.raw_request_decoded"]);
+        let output = |name: &str| &conf.outputs.iter().find(|output| output.name == name).unwrap().config;
+        assert_eq!(output("mongo")["record"]["raw_request_decoded"], false);
+        assert_eq!(output("mongo")["max_document_size_bytes"], 20_112);
+        assert_eq!(output("mongo-pump-aggregate")["aggregation_time"], 50);
+        assert_eq!(output("selective")["mongo_use_ssl"], true);
+        assert_eq!(output("prometheus")["listen_address"], "localhost:9090");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::{Pump, PumpHandle, PumpSettings, SOURCE};
 use crate::tyk::connection::Redis;
 use crate::tyk::lists::{self, Encoding, KEY_PREFIX};
 use crate::tyk::record::{Layout, Record, Time};
+use crate::tyk::tests::sentinel::{Watched, current_master};
 use crate::tyk::tests::server::Server;
 use crate::tyk::{NAMES, msgpack, protobuf};
 
@@ -265,5 +266,42 @@ async fn a_redis_that_comes_late_is_found() {
     push(&server.redis(), "analytics-tyk-system-analytics", [encoded(&record("/a"), Encoding::Msgpack)])
         .await;
     place.wait_for(1).await;
+    pump.stop(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_names_another_master_in_the_middle_and_every_record_is_taken() {
+    let watched = Watched::start().await;
+    let name = |number: usize| format!("/{number:04}");
+    let list = lists::name(KEY_PREFIX, None, Encoding::Msgpack);
+    let values = |numbers: std::ops::Range<usize>| {
+        numbers.map(|number| encoded(&record(&name(number)), Encoding::Msgpack)).collect::<Vec<_>>()
+    };
+    push(&watched.master.redis(), &list, values(0..2_000)).await;
+    watched.replicated(2_000).await;
+    let place = Place::new().await;
+    let pump = place.pump(&watched.master, |settings| {
+        settings.redis = watched.settings();
+        settings.chunk = 20;
+    });
+    place.wait_for(100).await;
+    watched.master.signal("-KILL");
+    let master = current_master(&watched).await;
+    push(&master, &list, values(2_000..2_500)).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let taken = || {
+        let mut paths = place.kept.paths();
+        paths.dedup();
+        paths
+    };
+    while taken().len() < 2_500 {
+        assert!(Instant::now() < deadline, "{} of 2500", taken().len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(taken(), (0..2_500).map(name).collect::<Vec<_>>());
+    // What the old master did not tell the new one is taken again under the same ids.
+    let mut ids = place.kept.ids();
+    ids.dedup();
+    assert_eq!(ids.len(), 2_500);
     pump.stop(Duration::from_secs(10)).await;
 }

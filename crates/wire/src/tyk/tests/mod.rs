@@ -2,6 +2,7 @@
 
 mod hostile;
 mod mapping;
+pub(super) mod sentinel;
 pub(super) mod server;
 mod vectors;
 mod writing;

@@ -29,9 +29,10 @@ impl Server {
             let port = free_port();
             let fixed = ["--save", "", "--bind", "127.0.0.1", "--dir"].map(ToOwned::to_owned);
             let child = Command::new("redis-server")
+                // A file of settings must be the first.
+                .args(arguments(port, directory.path()))
                 .args(fixed)
                 .arg(directory.path())
-                .args(arguments(port, directory.path()))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .spawn()
