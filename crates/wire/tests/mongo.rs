@@ -230,7 +230,8 @@ async fn a_full_document_is_gone_on_with_in_a_narrower_one() {
 async fn a_user_and_certificates_are_needed_where_they_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let mut process = Foreign::start("document-database", &[certificate.as_path(), key.as_path()]);

@@ -88,7 +88,7 @@ async fn a_parquet_file_has_typed_columns() {
         ("response_code", "int64"),
         ("tags", "list<element: string not null>"),
         ("geo_latitude", "double"),
-        ("geo_city_names", "map<string, string>"),
+        ("geo_city_names", "map<string, string ('geo_city_names')>"),
         ("track_path", "bool"),
     ] {
         assert_eq!(object["columns"][column], kind, "{column}");
