@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tantivy::columnar::Column;
 use tantivy::directory::MmapDirectory;
+use tantivy::indexer::IndexWriterOptions;
 use tantivy::merge_policy::LogMergePolicy;
 use tantivy::schema::Value;
 use tantivy::store::{Compressor, StoreReader, ZstdCompressor};
@@ -145,9 +146,15 @@ pub(super) fn reader(index: &Index) -> Result<IndexReader, StoreError> {
         .map_err(trouble)
 }
 
-/// Writes to a partition: one thread, so that documents keep their order.
+/// Writes to a partition: one thread, so that documents keep their order, and two that merge, so that small segments need not
+/// wait for large ones and merging never takes a whole machine.
 pub(super) fn writer(index: &Index, budget_bytes: usize) -> Result<IndexWriter, StoreError> {
-    let writer = index.writer_with_num_threads(1, budget_bytes).map_err(trouble)?;
+    let options = IndexWriterOptions::builder()
+        .num_worker_threads(1)
+        .memory_budget_per_thread(budget_bytes)
+        .num_merge_threads(2)
+        .build();
+    let writer = index.writer_with_options(options).map_err(trouble)?;
     let mut policy = LogMergePolicy::default();
     policy.set_max_docs_before_merge(MAX_MERGED);
     writer.set_merge_policy(Box::new(policy));
