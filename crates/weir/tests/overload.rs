@@ -1,13 +1,16 @@
 //! More traffic than the store can take: calls keep going, the ledger balances to the last call, memory stays bounded.
 //!
 //! In the suite it is a flood of 20 seconds. The full drill, `WEIR_TEST_OVERLOAD_SECONDS=120`, first finds out what the store
-//! takes on this machine, then sends twice that, without capture and with it, so that latencies can be compared.
+//! takes on this machine, then sends twice that: without capture; without it while processes of the priority of indexing keep
+//! the processors busy; and with capture. What the last adds to the second is what capture costs a call; what the second adds
+//! to the first is what a call pays on this machine for sharing it with any work.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
 
 use std::net::SocketAddr;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -41,6 +44,13 @@ async fn a_storm_costs_calls_nothing_and_every_exchange_is_accounted_for() {
     let calm = Weir::start_with(&[("WEIR_GATEWAY__CAPTURE__ENABLED", "false")]).await;
     calm.route_everything_to(&upstream).await;
     let without = storm(&calm, Duration::from_secs(seconds / 4), twice).await;
+    let beside_work = match drill {
+        Some(seconds) => {
+            let _work = Work::start();
+            Some(storm(&calm, Duration::from_secs(seconds / 4), twice).await)
+        }
+        None => None,
+    };
     drop(calm);
 
     let weir = Weir::start_with(ROOMS).await;
@@ -50,7 +60,9 @@ async fn a_storm_costs_calls_nothing_and_every_exchange_is_accounted_for() {
     let source = &ledger["sources"][0];
     let store =
         ledger["targets"].as_array().unwrap().iter().find(|target| target["name"] == "store").unwrap();
-    println!("twice the store: {twice:.0?} calls/s\nwithout capture: {without:?}\nwith capture: {with:?}");
+    println!(
+        "twice the store: {twice:.0?} calls/s\nwithout capture: {without:?}\nbeside other work: {beside_work:?}\nwith capture: {with:?}"
+    );
     println!("source {source}\nstore {store}");
     assert_eq!(ledger["balanced"], true);
     assert_eq!(source["offered"], with.calls, "every call was offered");
@@ -60,6 +72,25 @@ async fn a_storm_costs_calls_nothing_and_every_exchange_is_accounted_for() {
     assert_eq!(weir.ask("/api/v1/exchanges?limit=1").await["total"]["value"], store["delivered"]);
     assert!(with.calls > store["delivered"].as_u64().unwrap(), "the store was not overloaded");
     assert!(with.memory.own_bytes < OWN_BYTES_MAX, "{:?}", with.memory);
+}
+
+/// Processes that use all of two processors that nobody else wants, as the index's two threads do.
+struct Work(Vec<Child>);
+
+impl Work {
+    fn start() -> Self {
+        let busy = || Command::new("nice").args(["-n", "10", "sh", "-c", "while :; do :; done"]).spawn();
+        Self((0..2).map(|_| busy().unwrap()).collect())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _may_have_ended = child.kill();
+            let _reaped = child.wait();
+        }
+    }
 }
 
 /// How many exchanges a second the store takes: what it kept while more came. Under a flood it has little of the processor
