@@ -32,6 +32,10 @@ const STORE_BLOCK_BYTES: usize = 32 << 10;
 /// How many uncompressed blocks one question keeps for each segment.
 const CACHED_BLOCKS: usize = 16;
 
+/// Segments below this size count as alike, in exchanges. Above it a segment is merged only with others of at most four times
+/// its size: merging small ones into a large one again and again costs more than indexing did.
+const MERGED_AT_ONCE: u32 = 250;
+
 /// Larger segments are not merged further, in exchanges.
 const MAX_MERGED: usize = 1_000_000;
 
@@ -157,6 +161,8 @@ pub(super) fn writer(index: &Index, budget_bytes: usize) -> Result<IndexWriter, 
     let writer = index.writer_with_options(options).map_err(trouble)?;
     let mut policy = LogMergePolicy::default();
     policy.set_max_docs_before_merge(MAX_MERGED);
+    policy.set_min_layer_size(MERGED_AT_ONCE);
+    policy.set_level_log_size(2.0);
     writer.set_merge_policy(Box::new(policy));
     Ok(writer)
 }
