@@ -1,7 +1,8 @@
 //! The binary: settings, roles, wiring, shutdown, its own logs.
 //!
 //! In reading order: [`cli`] (what can be typed), [`settings`] (what can be configured), [`wiring`] (which concrete things
-//! are built and how they are joined), [`roles`] (which of them run), [`commands`] (everything else).
+//! are built and how they are joined), [`roles`] (which of them run), [`commands`] (everything else), [`definitions`] (of APIs, from
+//! files of Tyk's).
 
 #![allow(
     unreachable_pub,
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 mod cli;
 mod commands;
+mod definitions;
 mod demo;
 mod roles;
 mod settings;

@@ -1,12 +1,14 @@
 //! `weir convert`: configuration of others, as settings of ours.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use weir_wire::tyk::gateway_conf;
+
+use crate::definitions;
 
 /// What is converted.
 #[derive(Debug, Args)]
@@ -22,20 +24,30 @@ enum Source {
         /// The file; variables alone when left out.
         file: Option<PathBuf>,
     },
+    /// API definitions of Tyk, classic and OpenAPI: prints a declarative file with services, routes and plugins.
+    Tyk {
+        /// Files, and folders of files (.json, .yaml, .yml).
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
 }
 
-/// Prints settings to standard output, and what could not be taken over to standard error.
-#[allow(clippy::print_stdout, clippy::print_stderr)]
+/// Prints what was made to standard output, and what could not be taken over to standard error.
 pub fn run(options: Options) -> Result<ExitCode> {
-    let Source::TykGateway { file } = options.source;
-    let text = match &file {
+    match options.source {
+        Source::TykGateway { file } => tyk_gateway(file.as_deref()),
+        Source::Tyk { paths } => tyk_definitions(&paths),
+    }
+}
+
+#[allow(clippy::print_stdout, clippy::print_stderr)]
+fn tyk_gateway(file: Option<&Path>) -> Result<ExitCode> {
+    let text = match file {
         Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
         None => String::new(),
     };
     let conversion = gateway_conf::read(&text, std::env::vars())?;
-    for key in &conversion.unsupported {
-        eprintln!("not taken over: {key}");
-    }
+    tell(&conversion.unsupported);
     if !conversion.enabled {
         eprintln!("enable_analytics is off: nothing is recorded");
         return Ok(ExitCode::SUCCESS);
@@ -46,6 +58,21 @@ pub fn run(options: Options) -> Result<ExitCode> {
     }
     print!("{}", toml::to_string_pretty(&without_null(settings))?);
     Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout)]
+fn tyk_definitions(paths: &[PathBuf]) -> Result<ExitCode> {
+    let conversion = definitions::read(paths)?;
+    tell(&conversion.unsupported);
+    print!("{}", conversion.yaml()?);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stderr)]
+fn tell(unsupported: &[String]) {
+    for key in unsupported {
+        eprintln!("not taken over: {key}");
+    }
 }
 
 /// TOML has no null; a key that is null is not given.

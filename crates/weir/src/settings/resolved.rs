@@ -42,6 +42,7 @@ pub struct Gateway {
     pub tls_certificate: Option<PathBuf>,
     pub tls_certificate_key: Option<PathBuf>,
     pub declarative_config: Option<PathBuf>,
+    pub tyk_definitions: Option<PathBuf>,
     pub workers: Option<usize>,
     pub trusted_ips: Vec<String>,
     pub max_connections: usize,

@@ -59,6 +59,11 @@ static GATEWAY: &[FieldSpec] = &[
     ),
     FieldSpec::new("tls_certificate_key", Text, "PEM file of its key"),
     FieldSpec::new("declarative_config", Text, "Kong declarative file; makes the Admin API read-only"),
+    FieldSpec::new(
+        "tyk_definitions",
+        Text,
+        "folder (or file) of Tyk's API definitions in place of a declarative file; what is not supported is named in the log",
+    ),
     FieldSpec::new("workers", COUNT, "proxy threads; as many as processors when left out"),
     key("trusted_ips", NAMES, "[]", "networks whose X-Forwarded-* and X-Real-IP headers are believed"),
     key("max_connections", COUNT, "10000", "open client connections, all workers together"),

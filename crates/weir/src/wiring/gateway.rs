@@ -22,6 +22,7 @@ use weir_state::{State, StateError};
 use weir_wire::registry;
 
 use super::targets::{Configured, Reconciler};
+use crate::definitions;
 use crate::settings::{self, Settings};
 
 /// The account that captured calls are booked under.
@@ -205,8 +206,8 @@ fn open_admin(
     snapshots: SnapshotHandle,
     counter: Arc<OnceLock<GatewayCounter>>,
 ) -> Result<Admin> {
-    let declarative = settings.gateway.declarative_config.as_deref();
-    let state = match declarative {
+    let declarative = declarative(&settings.gateway)?;
+    let state = match &declarative {
         Some(_) => State::in_memory().context("the configuration cannot be opened")?,
         None => state.clone(),
     };
@@ -231,11 +232,31 @@ fn open_admin(
         ..AdminOptions::new(state, registry::EXPORTERS, snapshots)
     })
     .map_err(|fault| anyhow::anyhow!("the configuration cannot be served: {fault}"))?;
-    if let Some(file) = declarative {
-        let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-        admin.load_declarative(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+    if let Some((path, text)) = declarative {
+        admin.load_declarative(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     }
     Ok(admin)
+}
+
+/// The declarative configuration of the settings and where it is from, if there is one.
+fn declarative(ours: &settings::Gateway) -> Result<Option<(&Path, String)>> {
+    match (&ours.declarative_config, &ours.tyk_definitions) {
+        (None, None) => Ok(None),
+        (Some(file), None) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+            Ok(Some((file, text)))
+        }
+        (None, Some(path)) => {
+            let conversion = definitions::read(std::slice::from_ref(path))?;
+            for key in &conversion.unsupported {
+                tracing::warn!("not taken over from {}: {key}", path.display());
+            }
+            Ok(Some((path, conversion.declarative.to_string())))
+        }
+        (Some(_), Some(_)) => {
+            anyhow::bail!("give either gateway.declarative_config or gateway.tyk_definitions, not both")
+        }
+    }
 }
 
 /// This machine's name; `localhost` where the system does not tell.

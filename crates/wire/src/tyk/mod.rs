@@ -4,11 +4,12 @@
 //! In reading order: [`record`] (the fields), [`msgpack`] and [`protobuf`] (the two encodings), [`decode`] and [`encode`]
 //! (records and exchanges), [`names`] (where the parts of a record lie), `dump` (requests and responses whole), [`hash`],
 //! [`normalise`], [`lists`] (their names), [`connection`] (Redis), [`config`] and [`exporter`],
-//! [`gateway_conf`] (`tyk.conf`), [`pump`].
+//! [`gateway_conf`] (`tyk.conf`), [`definitions`] (of APIs), [`pump`].
 
 pub mod config;
 pub mod connection;
 pub mod decode;
+pub mod definitions;
 mod dump;
 pub mod encode;
 pub mod exporter;
