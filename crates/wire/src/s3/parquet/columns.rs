@@ -23,6 +23,9 @@ pub(super) struct Column {
     pub(super) cells: Cells,
 }
 
+type List<'r> = Vec<&'r str>;
+type Map<'r> = Vec<(&'r str, &'r str)>;
+
 /// What a column holds, and where it comes from. `None`, and text that is empty, are null.
 pub(super) enum Cells {
     Text(for<'r> fn(&'r Row<'r>) -> Cow<'r, str>),
@@ -31,8 +34,8 @@ pub(super) enum Cells {
     Flag(for<'r> fn(&'r Row<'r>) -> bool),
     /// Microseconds since 1970 in UTC.
     Instant(for<'r> fn(&'r Row<'r>) -> Option<i64>),
-    Texts(for<'r> fn(&'r Row<'r>) -> Option<Vec<&'r str>>),
-    Pairs(for<'r> fn(&'r Row<'r>) -> Option<Vec<(&'r str, &'r str)>>),
+    Texts(for<'r> fn(&'r Row<'r>) -> Option<List<'r>>),
+    Pairs(for<'r> fn(&'r Row<'r>) -> Option<Map<'r>>),
 }
 
 use Cells::{Decimal, Flag, Instant, Integer, Pairs, Text, Texts};
