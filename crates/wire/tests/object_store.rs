@@ -101,8 +101,10 @@ async fn a_parquet_file_has_typed_columns() {
     assert_eq!((&first["duration_us"], &first["latency_upstream"]), (&json!(20_000), &json!(15)));
     assert_eq!((&first["response_code"], &first["response_bytes"]), (&json!(404), &json!(12)));
     assert_eq!((&first["raw_path"], &first["query"]), (&json!("/users/0"), &json!("q=1")));
-    assert_eq!((&first["tags"], &first["geo_country_iso_code"]), (&Value::Null, &Value::Null));
-    assert_eq!((&second["tags"], &second["geo_country_iso_code"]), (&json!(["a", "ü"]), &json!("DE")));
+    assert_eq!((&first["user_agent"], &first["geo_country_iso_code"]), (&Value::Null, &Value::Null));
+    assert_eq!(first["tags"], json!(["org-default", "api-a.test"]));
+    assert_eq!(second["tags"], json!(["a", "ü", "org-default", "api-a.test"]));
+    assert_eq!(second["geo_country_iso_code"], "DE");
 }
 
 /// Whatever exchanges hold, both forms have a row for each, and the reader understands the file.

@@ -88,7 +88,8 @@ async fn rows_are_written_once(postgres: &Postgres, client: &Client) {
         FROM tyk_analytics WHERE responsecode = 200";
     assert_eq!(
         text(client, row).await,
-        "GET a.test /users/{id} /users/1 200 2026-11-20 11:00:01.012 users default 12 12 [] t f 20 11 2026 11"
+        "GET a.test /users/{id} /users/1 200 2026-11-20 11:00:01.012 users default 12 12 \
+         [\"org-default\",\"api-users\"] t f 20 11 2026 11"
     );
 }
 
