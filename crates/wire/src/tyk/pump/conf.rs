@@ -52,14 +52,14 @@ const KNOWN: &[&str] = &[
     "pumps",
     "omit_detailed_recording",
     "max_record_size",
+    "raw_request_decoded",
+    "raw_response_decoded",
 ];
 
 /// Keys of the original that have no meaning here; variables of theirs are recognised by this list.
 const WITHOUT_MEANING: &[&str] = &[
     "dont_purge_uptime_data",
     "uptime_pump_config",
-    "raw_request_decoded",
-    "raw_response_decoded",
     "health_check_endpoint_name",
     "health_check_endpoint_port",
     "enable_http_profiler",
@@ -338,33 +338,23 @@ fn output(
             None => unsupported.push(format!("pumps.{name}.meta.{key}")),
         }
     }
+    let mut refused: &[&str] = &[];
     if schema::named(kind.fields, "record").is_some() {
-        let mut changes = changes(pump, global);
-        if KEEPS_BASE64.contains(&kind.name) {
-            for key in ["raw_request_decoded", "raw_response_decoded"] {
-                if changes[key] == true {
-                    changes[key] = json!(false);
-                    unsupported.push(format!("pumps.{name}.{key}"));
-                }
-            }
+        let decodes = !KEEPS_BASE64.contains(&kind.name);
+        config.insert("record".to_owned(), changes(pump, global, decodes));
+        if !decodes {
+            refused = &CHANGES[3..];
         }
-        config.insert("record".to_owned(), changes);
     } else {
-        let given = [
-            "omit_detailed_recording",
-            "max_record_size",
-            "ignore_fields",
-            "raw_request_decoded",
-            "raw_response_decoded",
-        ];
-        let given = given.iter().filter(|key| pump.contains_key(**key));
-        unsupported.extend(given.map(|key| format!("pumps.{name}.{key}")));
+        refused = CHANGES;
     }
-    let filters = match pump.get("filters") {
-        Some(filters) => serde_json::from_value(filters.clone())
-            .map_err(|error| ConfigError::one("filters", error.to_string()))?,
-        None => Filters::default(),
-    };
+    let given = refused.iter().filter(|key| pump.contains_key(**key));
+    unsupported.extend(given.map(|key| format!("pumps.{name}.{key}")));
+    let mut filters = pump.get("filters").and_then(Value::as_object).cloned().unwrap_or_default();
+    // Go's tools write null for an empty list.
+    filters.retain(|_, list| !list.is_null());
+    let filters = serde_json::from_value(Value::Object(filters))
+        .map_err(|error| ConfigError::one("filters", error.to_string()))?;
     let config = schema::check(kind.fields, Value::Object(config))?;
     (kind.build)(config.clone())?;
     Ok(Output {
@@ -376,16 +366,26 @@ fn output(
     })
 }
 
+/// Members that change a record before it goes out; the last two take it out of Base64.
+const CHANGES: &[&str] = &[
+    "omit_detailed_recording",
+    "max_record_size",
+    "ignore_fields",
+    "raw_request_decoded",
+    "raw_response_decoded",
+];
+
 /// What is changed of a record before it goes out: the pump's own word goes before the general one.
-fn changes(pump: &Map<String, Value>, global: &Map<String, Value>) -> Value {
+fn changes(pump: &Map<String, Value>, global: &Map<String, Value>, decodes: bool) -> Value {
     let omit = |group| flag(group, "omit_detailed_recording").unwrap_or(false);
+    let decoded = |key| decodes && flag(pump, key).or_else(|| flag(global, key)).unwrap_or(false);
     let size = |group| number(group, "max_record_size").filter(|size| *size > 0);
     json!({
         "detailed_recording": !(omit(pump) || omit(global)),
         "max_record_size": size(pump).or_else(|| size(global)).unwrap_or(0),
-        "ignore_fields": pump.get("ignore_fields").cloned().unwrap_or_else(|| json!([])),
-        "raw_request_decoded": flag(pump, "raw_request_decoded").unwrap_or(false),
-        "raw_response_decoded": flag(pump, "raw_response_decoded").unwrap_or(false),
+        "ignore_fields": pump.get("ignore_fields").filter(|names| !names.is_null()).cloned().unwrap_or_else(|| json!([])),
+        "raw_request_decoded": decoded("raw_request_decoded"),
+        "raw_response_decoded": decoded("raw_response_decoded"),
     })
 }
 
@@ -498,6 +498,42 @@ mod tests {
         assert_eq!(output("mongo-pump-aggregate")["aggregation_time"], 50);
         assert_eq!(output("selective")["mongo_use_ssl"], true);
         assert_eq!(output("prometheus")["listen_address"], "localhost:9090");
+    }
+
+    #[test]
+    fn what_is_changed_of_records_is_said_for_one_pump_or_for_all() {
+        let sql = json!({"type": "sql", "raw_request_decoded": true,
+            "meta": {"type": "postgres", "connection_string": "host=db"}});
+        let file = json!({"omit_detailed_recording": false, "max_record_size": 1000, "raw_request_decoded": true,
+        "pumps": {
+            "a": {"type": "csv", "meta": {"csv_dir": "/a"}, "ignore_fields": null,
+                "filters": {"org_ids": null, "response_codes": [200]}},
+            "b": {"type": "csv", "meta": {"csv_dir": "/b"}, "max_record_size": 10, "raw_request_decoded": false,
+                "raw_response_decoded": true, "omit_detailed_recording": true, "ignore_fields": ["api_key"]},
+            "c": sql,
+        }});
+        let variables =
+            [("TYK_PMP_DECODERAWRESPONSE", "true"), ("TYK_PMP_PUMPS_A_IGNOREFIELDS", "alias, api_key")];
+        let conf = conf(&file, &variables).unwrap();
+        let changes = |name: &str| {
+            let output = conf.outputs.iter().find(|output| output.name == name).unwrap();
+            output.config["record"].clone()
+        };
+        assert_eq!(
+            changes("a"),
+            json!({"detailed_recording": true, "max_record_size": 1000, "ignore_fields": ["alias", "api_key"],
+                "raw_request_decoded": true, "raw_response_decoded": true})
+        );
+        assert_eq!(
+            changes("b"),
+            json!({"detailed_recording": false, "max_record_size": 10, "ignore_fields": ["api_key"],
+                "raw_request_decoded": false, "raw_response_decoded": true})
+        );
+        // Readers of the tables expect Base64.
+        assert_eq!(changes("c")["raw_request_decoded"], false);
+        assert_eq!(changes("c")["raw_response_decoded"], false);
+        assert_eq!(conf.unsupported, ["pumps.c.raw_request_decoded"]);
+        assert_eq!(conf.outputs[0].filters.response_codes, [200]);
     }
 
     #[test]
