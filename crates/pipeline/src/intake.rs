@@ -1,10 +1,11 @@
 //! The one bounded door into the pipeline.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use weir_model::Exchange;
+use weir_model::{Exchange, ExchangeId};
 
 use crate::journal::{Entry, Journal, Pending};
 use crate::ledger::{Ledger, reason};
@@ -91,6 +92,15 @@ impl Intake {
     pub async fn room(&self, patience: Duration) -> Result<(), NoRoom> {
         let room = self.inner.journal.wait_for_room(0);
         tokio::time::timeout(patience, room).await.unwrap_or(Err(NoRoom::Full))
+    }
+
+    /// The id of the newest exchange of a source that is in the journal: how a source that was interrupted learns what of
+    /// its last submission was saved.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn newest_of(&self, source: &str) -> io::Result<Option<ExchangeId>> {
+        self.inner.journal.newest_of(source).await
     }
 
     /// A source dropped some before they reached this door.

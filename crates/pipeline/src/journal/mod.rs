@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 use weir_kit::Timestamp;
+use weir_model::ExchangeId;
 
 use crate::filter::Filter;
 use crate::ledger::Ledger;
@@ -176,6 +177,15 @@ impl Journal {
             self.shared.work.notify_one();
         }
         Ok(())
+    }
+
+    /// The id of the newest record of a source; reads from disk. `None` also when it lies further back than a source that
+    /// was interrupted needs to know.
+    pub(crate) async fn newest_of(&self, source: &str) -> io::Result<Option<ExchangeId>> {
+        let bases: Vec<u64> = self.with_state(|state| state.segments.keys().copied().collect());
+        let (directory, source) = (self.shared.settings.directory.clone(), source.to_owned());
+        let work = tokio::task::spawn_blocking(move || opening::newest_of(&directory, &bases, &source));
+        work.await.map_err(io::Error::other)?
     }
 
     /// Whether a frame of this size would be taken now.

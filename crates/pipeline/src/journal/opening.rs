@@ -5,11 +5,14 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
+use weir_model::ExchangeId;
+
 use super::OpenError;
 use super::segment::{self, Segment};
 use super::state::{Cursor, Mode, State};
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Saved, SavedPlace};
+use crate::record;
 
 pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     let unusable = |error| OpenError::Unusable { directory: directory.to_owned(), error };
@@ -97,6 +100,29 @@ pub(super) fn replay_sources(
         }
     }
     Ok(())
+}
+
+/// The id of the newest record of a source, looked for in the last two segments: a source that must know what of its own is
+/// here asks about what it offered just before it ended.
+pub(super) fn newest_of(directory: &Path, bases: &[u64], source: &str) -> io::Result<Option<ExchangeId>> {
+    for base in bases.iter().rev().take(2) {
+        let Some(mut reader) = segment::SegmentReader::open(&segment::path(directory, *base))? else {
+            continue;
+        };
+        let mut newest = None;
+        loop {
+            match reader.read()? {
+                segment::Found::Frame(frame) if frame.source == source => newest = Some(frame.records),
+                segment::Found::Frame(_) | segment::Found::Damage { go_on: true } => {}
+                segment::Found::Damage { go_on: false } | segment::Found::End => break,
+            }
+        }
+        let last = newest.and_then(|records| record::frames(records).filter_map(Result::ok).last());
+        if let Some(exchange) = last.and_then(|record| record::decode(record).ok()) {
+            return Ok(Some(exchange.id));
+        }
+    }
+    Ok(None)
 }
 
 /// Keeps what the targets of the last run have not had, until they are added again.

@@ -192,7 +192,7 @@ mod tests {
         let mut exchange = Exchange::new(ExchangeId::new(start), start, Default::default());
         exchange.client = Peer::new(address.parse().unwrap(), None);
         for (name, value) in before {
-            exchange.attributes.set(*name, value.clone());
+            exchange.attributes.set((*name).to_owned(), value.clone());
         }
         assert_eq!(Locate::new(Arc::clone(places)).process(&mut exchange), Verdict::Keep);
         exchange.attributes.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()

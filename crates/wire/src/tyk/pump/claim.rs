@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redis::{Pipeline, RedisError, RedisResult, Value, cmd, from_redis_value};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, Value, cmd, from_redis_value};
 
 use crate::tyk::connection::Redis;
 use crate::tyk::lists::Encoding;
@@ -14,21 +14,28 @@ use crate::tyk::record::MAX_RECORD_BYTES;
 /// Records read at once where scripts are not allowed, and so bytes cannot be counted before they are sent.
 const WITHOUT_SCRIPT: usize = 100;
 
-/// Reads the head of a list, not more than so many records and bytes; what is larger than a record may be is not sent.
+/// Reads the head of a list, not more than so many records and bytes: the sizes of the values and then the values, each in
+/// one text, which costs less to take in than a text for each. What is larger than a record may be has size -1 and is not
+/// sent.
 const HEAD: &str = "
 local most, bytes, largest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local head, at, sum = {}, 0, 0
+local sizes, values, at, sum = {}, {}, 0, 0
 while at < most do
   local part = redis.call('LRANGE', KEYS[1], at, math.min(at + 31, most - 1))
-  if #part == 0 then break end
   for _, value in ipairs(part) do
-    if #head > 0 and sum + #value > bytes then return head end
+    if #sizes > 0 and sum + #value > bytes then most = 0 break end
     sum = sum + #value
-    head[#head + 1] = #value > largest and false or value
+    if #value > largest then
+      sizes[#sizes + 1] = -1
+    else
+      sizes[#sizes + 1] = #value
+      values[#values + 1] = value
+    end
   end
+  if #part == 0 then break end
   at = at + #part
 end
-return head";
+return {table.concat(sizes, ' '), table.concat(values)}";
 
 /// One list of records and what becomes of it.
 #[derive(Debug)]
@@ -50,8 +57,35 @@ pub(super) struct Head {
     pub(super) label: String,
     /// Records from the first of the head to the list's end.
     pub(super) length: u64,
-    /// Values in order; `None` for one that is larger than a record may be.
-    pub(super) values: Vec<Option<Vec<u8>>>,
+    pub(super) values: Values,
+}
+
+/// Values in order.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Values {
+    /// `None` for one that is larger than a record may be, and not here.
+    sizes: Vec<Option<usize>>,
+    bytes: Vec<u8>,
+}
+
+impl Values {
+    pub(super) fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        let mut rest = self.bytes.as_slice();
+        self.sizes.iter().map(move |size| {
+            let (value, after) = rest.split_at_checked((*size)?)?;
+            rest = after;
+            Some(value)
+        })
+    }
+
+    fn push(&mut self, value: Option<&[u8]>) {
+        self.sizes.push(value.map(<[u8]>::len));
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+    }
 }
 
 impl List {
@@ -73,7 +107,7 @@ impl List {
         }
         let values = self.values(redis, most, bytes).await?;
         let label = self.label(redis).await?;
-        Ok((length > 0 && !values.is_empty()).then_some(Head { label, length, values }))
+        Ok((length > 0 && values.len() > 0).then_some(Head { label, length, values }))
     }
 
     async fn length(&self, redis: &Redis) -> RedisResult<u64> {
@@ -125,12 +159,12 @@ impl List {
         Ok(label)
     }
 
-    async fn values(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Vec<Option<Vec<u8>>>> {
+    async fn values(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Values> {
         if self.scripts.load(Ordering::Relaxed) {
             let mut script = cmd("EVAL");
             script.arg(HEAD).arg(1).arg(&self.taken).arg(most).arg(bytes).arg(MAX_RECORD_BYTES);
             match redis.command(&script).await {
-                Ok(answer) => return into_values(answer),
+                Ok(answer) => return joined(answer),
                 Err(error) if is_refused(&error) => {
                     tracing::warn!(%error, "scripts are not allowed: reading {WITHOUT_SCRIPT} records at a time");
                     self.scripts.store(false, Ordering::Relaxed);
@@ -139,7 +173,13 @@ impl List {
             }
         }
         let last = most.min(WITHOUT_SCRIPT) - 1;
-        into_values(redis.command(cmd("LRANGE").arg(&self.taken).arg(0).arg(last)).await?)
+        let answer: Vec<Vec<u8>> =
+            from_redis_value(redis.command(cmd("LRANGE").arg(&self.taken).arg(0).arg(last)).await?)?;
+        let mut values = Values::default();
+        answer.iter().for_each(|value| {
+            values.push(Some(value.as_slice()).filter(|value| value.len() <= MAX_RECORD_BYTES))
+        });
+        Ok(values)
     }
 
     /// Cuts the head off so that this many records are left. Repeating it changes nothing.
@@ -162,13 +202,15 @@ fn is_refused(error: &RedisError) -> bool {
     error.code() == Some("NOPERM") || error.to_string().contains("unknown command")
 }
 
-fn into_values(answer: Value) -> RedisResult<Vec<Option<Vec<u8>>>> {
-    let Value::Array(items) = answer else { return Ok(from_redis_value(answer)?) };
-    Ok(items
-        .into_iter()
-        .map(|item| match item {
-            Value::BulkString(bytes) => Some(bytes),
-            _ => None,
-        })
-        .collect())
+/// What the script answers.
+fn joined(answer: Value) -> RedisResult<Values> {
+    let (sizes, bytes): (String, Vec<u8>) = from_redis_value(answer)?;
+    let sizes: Vec<Option<usize>> = sizes.split_ascii_whitespace().map(|size| size.parse().ok()).collect();
+    if sizes.iter().flatten().sum::<usize>() != bytes.len() {
+        return Err(RedisError::from((
+            ErrorKind::UnexpectedReturnType,
+            "sizes that are not those of the values",
+        )));
+    }
+    Ok(Values { sizes, bytes })
 }

@@ -10,7 +10,7 @@ use redis::RedisError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weir_kit::{Backoff, Timestamp};
-use weir_model::{Exchange, ProjectId};
+use weir_model::{Exchange, ExchangeId, ProjectId};
 use weir_pipeline::{Intake, NoRoom};
 
 use super::SOURCE;
@@ -33,6 +33,9 @@ pub struct Pump {
     settings: Arc<PumpSettings>,
     redis: Redis,
     lists: Vec<List>,
+    /// The last exchanges of chunks that are in the journal and may not be cut off yet. What stood before them in their
+    /// lists is in the journal, too.
+    uncut: Vec<ExchangeId>,
 }
 
 /// A running pump.
@@ -64,13 +67,19 @@ impl Pump {
         let list = |(name, encoding)| List::new(name, encoding, &settings.key_prefix, &node);
         let lists = lists::all(&settings.key_prefix).into_iter().map(list).collect();
         let redis = Redis::new(settings.redis.clone());
-        let pump = Self { settings: Arc::new(settings), redis, lists };
+        let pump = Self { settings: Arc::new(settings), redis, lists, uncut: Vec::new() };
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(pump.run(intake, stopping));
         Ok(PumpHandle { stop, task })
     }
 
-    async fn run(self, intake: Intake, mut stopping: watch::Receiver<bool>) {
+    async fn run(mut self, intake: Intake, mut stopping: watch::Receiver<bool>) {
+        match intake.newest_of(SOURCE).await {
+            Ok(newest) => self.uncut.extend(newest),
+            Err(error) => {
+                tracing::warn!(%error, "the journal does not say where the pump was; one chunk may go out twice")
+            }
+        }
         let mut failures = 0;
         while !*stopping.borrow() {
             let pause = match self.turn(&intake, &stopping).await {
@@ -97,27 +106,31 @@ impl Pump {
     }
 
     /// Goes through all lists once, each until it is empty; gives how many values were taken.
-    async fn turn(&self, intake: &Intake, stopping: &watch::Receiver<bool>) -> Result<u64, Trouble> {
+    async fn turn(&mut self, intake: &Intake, stopping: &watch::Receiver<bool>) -> Result<u64, Trouble> {
         let mut taken = 0;
-        for list in &self.lists {
+        for at in 0..self.lists.len() {
             while !*stopping.borrow() {
-                let head = list.head(&self.redis, self.settings.chunk, self.settings.chunk_bytes).await?;
-                let Some(head) = head else { break };
+                let (most, bytes) = (self.settings.chunk, self.settings.chunk_bytes);
+                let Some(head) = self.lists[at].head(&self.redis, most, bytes).await? else { break };
                 taken += head.values.len() as u64;
-                self.take(list, head, intake).await?;
+                self.take(at, head, intake).await?;
             }
         }
         Ok(taken)
     }
 
     /// Brings the head of a list into the journal, then cuts it off.
-    async fn take(&self, list: &List, head: Head, intake: &Intake) -> Result<(), Trouble> {
+    async fn take(&mut self, at: usize, head: Head, intake: &Intake) -> Result<(), Trouble> {
+        let list = &self.lists[at];
         let left = head.length.saturating_sub(head.values.len() as u64);
+        let ids = Ids::new(&head.label, &list.name);
+        let saved = self.uncut.iter().filter_map(|id| ids.place(*id)).min();
         let (settings, name, encoding) = (self.settings.clone(), list.name.clone(), list.encoding);
-        let work = move || read(&settings, &name, encoding, head);
+        let work = move || read(&settings, &name, encoding, &head, ids, saved);
         let (exchanges, unused) = tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?;
-        if !exchanges.is_empty() {
+        if let Some(last) = exchanges.last().map(|exchange| exchange.id) {
             intake.submit_within(SOURCE, exchanges, Duration::MAX).await?;
+            self.uncut.push(last);
         }
         let set_aside = unused.len() as u64;
         if set_aside > 0 {
@@ -132,6 +145,7 @@ impl Pump {
             tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
         }
         list.keep_last(&self.redis, left).await?;
+        self.uncut.retain(|id| ids.place(*id).is_none_or(|place| place <= left));
         if set_aside > 0 {
             intake.dropped_before(SOURCE, "undecodable", set_aside);
         }
@@ -167,42 +181,75 @@ fn node_name(directory: &Path) -> io::Result<String> {
     Ok(name)
 }
 
-/// The exchanges of a chunk, and what is none.
-fn read(settings: &PumpSettings, list: &str, encoding: Encoding, head: Head) -> (Vec<Exchange>, Vec<Unused>) {
+/// The exchanges of a chunk, but for those up to the place that is `saved` already, and what is none.
+fn read(
+    settings: &PumpSettings,
+    list: &str,
+    encoding: Encoding,
+    head: &Head,
+    ids: Ids,
+    saved: Option<u64>,
+) -> (Vec<Exchange>, Vec<Unused>) {
     let mut exchanges = Vec::with_capacity(head.values.len());
     let mut unused = Vec::new();
-    for (from_end, value) in (0..=head.length).rev().zip(head.values) {
+    for (place, value) in (0..=head.length).rev().zip(head.values.iter()) {
         let Some(bytes) = value else {
             let reason = format!("record: more than {MAX_RECORD_BYTES} bytes");
             unused.push(Unused { list: list.to_owned(), reason, bytes: Vec::new() });
             continue;
         };
         let record = match encoding {
-            Encoding::Msgpack => msgpack::decode(&bytes),
-            Encoding::Protobuf => protobuf::decode(&bytes),
+            Encoding::Msgpack => msgpack::decode(bytes),
+            Encoding::Protobuf => protobuf::decode(bytes),
         };
         match record {
-            Ok(record) => {
-                let place = from_end.to_be_bytes();
-                let id =
-                    |start: Timestamp| stable_id(start, &[head.label.as_bytes(), list.as_bytes(), &place]);
-                exchanges.push(exchange(settings, record, id));
+            Ok(_) if saved.is_some_and(|saved| saved <= place) => {}
+            Ok(mut record) => exchanges.push(exchange(settings, &mut record, |start| ids.of(start, place))),
+            Err(error) => {
+                let (reason, bytes) = (error.to_string(), bytes.to_vec());
+                unused.push(Unused { list: list.to_owned(), reason, bytes });
             }
-            Err(error) => unused.push(Unused { list: list.to_owned(), reason: error.to_string(), bytes }),
         }
     }
     (exchanges, unused)
 }
 
+/// The ids of the records of one take-over: the same bits for all, with the place in the last of them. A record's place is
+/// counted from the end of its list, and 1 is the last.
+#[derive(Debug, Clone, Copy)]
+struct Ids([u8; 16]);
+
+impl Ids {
+    fn new(label: &str, list: &str) -> Self {
+        Self(stable_id(Timestamp::default(), &[label.as_bytes(), list.as_bytes()]).to_bytes())
+    }
+
+    fn of(self, start: Timestamp, place: u64) -> ExchangeId {
+        let random = u128::from_be_bytes(self.0) ^ u128::from(place);
+        ExchangeId::with_random(start, random.to_be_bytes())
+    }
+
+    /// The place of the record with this id; `None` when it is of another take-over.
+    fn place(self, id: ExchangeId) -> Option<u64> {
+        // No list is longer than this, so all other bits must be the same.
+        let bits = u128::from(u32::MAX);
+        let place = (u128::from_be_bytes(self.0) ^ u128::from_be_bytes(id.to_bytes())) & bits;
+        let place = u64::try_from(place).ok()?;
+        let (ours, theirs) = (self.of(Timestamp::default(), place).to_bytes(), id.to_bytes());
+        // The first six bytes are the time.
+        (ours.get(6..) == theirs.get(6..)).then_some(place)
+    }
+}
+
 fn exchange(
     settings: &PumpSettings,
-    mut record: Record<'_>,
-    id: impl FnOnce(Timestamp) -> weir_model::ExchangeId,
+    record: &mut Record<'_>,
+    id: impl FnOnce(Timestamp) -> ExchangeId,
 ) -> Exchange {
     if !settings.keep_keys {
-        hide_key(&mut record);
+        hide_key(record);
     }
-    let mut exchange = decode::exchange(&record, id);
+    let mut exchange = decode::exchange(record, id);
     if let Some(project) = settings.projects.get(record.org_id.as_ref()) {
         exchange.project = ProjectId::from(project.as_str());
     }
@@ -220,4 +267,19 @@ fn hide_key(record: &mut Record<'_>) {
         *known = format!("key-{hashed}").into();
     }
     record.api_key = hashed.into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_its_place_to_its_own_take_over_alone() {
+        let (ids, other) = (Ids::new("label", "list"), Ids::new("label", "another list"));
+        for place in [1, 2, 1_000, u64::from(u32::MAX)] {
+            let id = ids.of(Timestamp::from_seconds(1_795_175_820), place);
+            assert_eq!((ids.place(id), other.place(id)), (Some(place), None));
+        }
+        assert_ne!(ids.of(Timestamp::default(), 1), ids.of(Timestamp::default(), 2));
+    }
 }

@@ -150,40 +150,88 @@ async fn every_list_is_drained_in_both_encodings() {
     assert_eq!((account.offered, account.accepted), (154, 154));
 }
 
+/// Redis keeps the chunk although it was taken: as when the process ends between the journal and the cut.
+async fn allow_no_cut(redis: &Redis) {
+    redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("-ltrim").arg("-del")).await.unwrap();
+}
+
+async fn allow_all(redis: &Redis) {
+    redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("+@all")).await.unwrap();
+}
+
+async fn wait_until_empty(redis: &Redis) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !keys(redis).await.is_empty() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_chunk_read_again_has_the_same_ids_and_equal_records_have_not() {
+async fn a_chunk_that_is_read_again_is_not_taken_again_and_equal_records_are_not_one() {
     let (server, place) = (Server::start().await, Place::new().await);
     let redis = server.redis();
     let list = lists::name(KEY_PREFIX, None, Encoding::Msgpack);
     let same = encoded(&record("/same"), Encoding::Msgpack);
     push(&redis, &list, vec![same.clone(); 10]).await;
-    // Redis keeps the chunk although it was taken: as after a crash between the journal and the cut.
-    redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("-ltrim").arg("-del")).await.unwrap();
-    let pump = place.pump(&server, |settings| settings.chunk = 4);
-    place.wait_for(8).await;
-    let mut ids = place.kept.ids();
-    ids.dedup();
-    assert_eq!(ids.len(), 4, "ten equal records, the first four read again and again");
-    pump.stop(Duration::from_secs(10)).await;
-    redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("+@all")).await.unwrap();
-    let pump = place.pump(&server, |settings| settings.chunk = 3);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !keys(&redis).await.is_empty() {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    allow_no_cut(&redis).await;
+    // The second finds in the journal what the first did, and reads other chunks of the same list.
+    for chunk in [4, 7] {
+        let pump = place.pump(&server, |settings| settings.chunk = chunk);
+        place.wait_for(chunk).await;
+        let (account, deadline) = (|| place.account(), Instant::now() + Duration::from_secs(30));
+        let cuts = async || -> u64 { from_redis_value(redis.command(&refused()).await.unwrap()).unwrap() };
+        let before = cuts().await;
+        while cuts().await < before + 3 {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        pump.stop(Duration::from_secs(10)).await;
+        assert_eq!(account().accepted, chunk as u64, "read again and again, taken once");
     }
+    allow_all(&redis).await;
+    let pump = place.pump(&server, |settings| settings.chunk = 3);
+    wait_until_empty(&redis).await;
     pump.stop(Duration::from_secs(10)).await;
-    let accepted = place.account().accepted;
-    place.wait_for(usize::try_from(accepted).unwrap()).await;
+    place.wait_for(10).await;
+    assert_eq!(place.account().accepted, 10);
     let mut ids = place.kept.ids();
     ids.dedup();
     assert_eq!(ids.len(), 10);
+}
+
+/// How often Redis refused a command.
+fn refused() -> redis::Cmd {
+    let mut count = cmd("EVAL");
+    count
+        .arg("return tonumber(redis.call('INFO', 'errorstats'):match('errorstat_NOPERM:count=(%d+)') or 0)")
+        .arg(0);
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_journal_a_chunk_that_is_read_again_has_the_same_ids() {
+    let (server, place) = (Server::start().await, Place::new().await);
+    let redis = server.redis();
+    let list = lists::name(KEY_PREFIX, None, Encoding::Msgpack);
+    let same = encoded(&record("/same"), Encoding::Msgpack);
+    push(&redis, &list, vec![same.clone(); 10]).await;
+    allow_no_cut(&redis).await;
+    let pump = place.pump(&server, |_| {});
+    place.wait_for(10).await;
+    pump.stop(Duration::from_secs(10)).await;
+    allow_all(&redis).await;
+    // Another journal, the same folder of the pump: the same node.
+    let other = Place::new().await;
+    let pump = other.pump(&server, |settings| settings.directory = place.folder.path().join("pump"));
+    other.wait_for(10).await;
+    wait_until_empty(&redis).await;
+    assert_eq!(other.kept.ids(), place.kept.ids());
     // What comes in a later take-over is something else, even when it is equal.
     push(&redis, &list, vec![same; 10]).await;
-    let pump = place.pump(&server, |_| {});
-    place.wait_for(usize::try_from(accepted).unwrap() + 10).await;
+    other.wait_for(20).await;
     pump.stop(Duration::from_secs(10)).await;
-    let mut ids = place.kept.ids();
+    let mut ids = other.kept.ids();
     ids.dedup();
     assert_eq!(ids.len(), 20);
 }
