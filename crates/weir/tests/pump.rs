@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
-use redis::{Client, Pipeline};
+use redis::Pipeline;
 use serde_json::{Value, json};
 use support::redis::Server;
 use support::{PATIENCE, Weir};
@@ -20,9 +20,11 @@ use weir_wire::tyk::{msgpack, protobuf};
 
 /// How often weir is killed.
 const KILLS: usize = 20;
+/// Records in one batch of an output: what a kill may double in it.
+const BATCH: u64 = 1_000;
 
 fn records() -> u64 {
-    std::env::var("WEIR_PUMP_RECORDS").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
+    std::env::var("WEIR_PUMP_RECORDS").ok().and_then(|count| count.parse().ok()).unwrap_or(40_000)
 }
 
 /// A record as a gateway writes it, recognisable by its path.
@@ -49,8 +51,7 @@ fn record(number: u64) -> Record<'static> {
 
 /// Pushes records, spread over every list in its own encoding.
 fn fill(server: &Server, numbers: std::ops::Range<u64>) {
-    let mut connection =
-        Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap().get_connection().unwrap();
+    let mut connection = server.connection();
     let lists = lists::all(lists::KEY_PREFIX);
     let mut commands = Pipeline::new();
     for number in numbers {
@@ -97,30 +98,30 @@ async fn killed_twenty_times_every_record_is_in_the_store_exactly_once() {
     fill(&server, 0..count / 2);
     let folder = tempfile::tempdir().unwrap();
     let mut variables = pump_of(&server);
-    // Small chunks, so that there are many instants between journal and Redis; and an output beside the store.
-    variables.push(("WEIR_PUMP__CHUNK".to_owned(), (count / 400).max(10).to_string()));
     let csv = json!({"kind": "csv", "config": {"csv_dir": folder.path()}});
     variables.push(("WEIR_TARGETS".to_owned(), json!({"csv": csv}).to_string()));
     let mut weir = Weir::start_role("server", &borrowed(&variables)).await;
+    let mut draining = 0;
     for kill in 0..KILLS {
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
-        weir.kill();
         // Gateways go on writing.
         if kill == KILLS / 2 {
             fill(&server, count / 2..count);
         }
-        weir.launch().await;
-    }
-    let deadline = Instant::now() + PATIENCE + Duration::from_millis(count);
-    loop {
-        let ledger = weir.ask("/api/v1/ledger").await;
-        let idle = ledger["targets"].as_array().unwrap().iter().all(|target| target["held"] == 0);
-        if idle && server.keys() == 0 {
-            break;
+        if kill % 4 == 3 {
+            // While it starts, takes up the journal and reads its first chunk again.
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
+        } else {
+            let share = count / 2 / (KILLS as u64 / 2);
+            let goal = left(&server).saturating_sub(random.random_range(0..share));
+            wait_for_drain(&server, goal).await;
+            tokio::time::sleep(Duration::from_micros(random.random_range(0..20_000))).await;
         }
-        assert!(Instant::now() < deadline, "{ledger:#}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        weir.kill();
+        draining += usize::from(left(&server) > 0);
+        weir.spawn();
     }
+    weir.wait_until_ready().await;
+    wait_until_delivered(&weir, &server, count).await;
     let counts = counts_by_path(&weir).await;
     let wrong: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).take(10).collect();
     assert!(wrong.is_empty(), "not exactly once: {wrong:?}");
@@ -129,7 +130,43 @@ async fn killed_twenty_times_every_record_is_in_the_store_exactly_once() {
     let rows = rows_by_path(folder.path());
     assert_eq!(rows.len() as u64, count, "every record is in the CSV");
     let doubled: u64 = rows.values().sum::<u64>() - count;
-    println!("{KILLS} kills, {count} records, each in the store once; {doubled} doubled in the CSV");
+    println!(
+        "{KILLS} kills, {draining} of them with records left in Redis; {count} records, each in the store once; \
+         {doubled} doubled in the CSV"
+    );
+    assert!(draining >= KILLS / 2, "too few kills met a pump at work");
+    assert!(doubled <= KILLS as u64 * BATCH, "{doubled} rows are doubled");
+}
+
+/// Records that are still in Redis, taken over or not.
+fn left(server: &Server) -> u64 {
+    let count = "local sum = 0
+        for _, key in ipairs(redis.call('KEYS', '*')) do
+            if redis.call('TYPE', key).ok == 'list' then sum = sum + redis.call('LLEN', key) end
+        end
+        return sum";
+    redis::cmd("EVAL").arg(count).arg(0).query(&mut server.connection()).unwrap()
+}
+
+async fn wait_for_drain(server: &Server, goal: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while left(server) > goal {
+        assert!(Instant::now() < deadline, "the pump does not come to {goal}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn wait_until_delivered(weir: &Weir, server: &Server, count: u64) {
+    let deadline = Instant::now() + PATIENCE + Duration::from_millis(count);
+    loop {
+        let ledger = weir.ask("/api/v1/ledger").await;
+        let idle = ledger["targets"].as_array().unwrap().iter().all(|target| target["held"] == 0);
+        if idle && server.keys() == 0 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{ledger:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn counts_by_path(weir: &Weir) -> BTreeMap<String, u64> {
@@ -192,6 +229,50 @@ async fn a_pump_conf_is_read_as_it_is_and_its_filters_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_and_a_silent_output_delay_no_other() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    // Takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let conf = json!({
+        "analytics_storage_config": {"type": "redis", "host": "127.0.0.1", "port": server.port},
+        "purge_delay": 1,
+        "pumps": {
+            "elasticsearch": {"meta": {"elasticsearch_url": format!("http://{gone}"), "version": "7"}},
+            "good": {"type": "csv", "meta": {"csv_dir": good}},
+            "splunk": {"meta": {"collector_url": format!("http://{}", silent.local_addr().unwrap()),
+                "collector_token": "t"}},
+        },
+    });
+    let file = folder.path().join("pump.conf");
+    std::fs::write(&file, conf.to_string()).unwrap();
+    fill(&server, 0..3_000);
+    let weir = Weir::start_role(
+        "server",
+        &[("WEIR_PUMP__ENABLED", "true"), ("WEIR_PUMP__CONFIG", file.to_str().unwrap())],
+    )
+    .await;
+    let account = |ledger: &Value, name: &str| {
+        let targets = ledger["targets"].as_array().unwrap();
+        targets.iter().find(|target| target["name"] == name).unwrap().clone()
+    };
+    let ledger = weir
+        .wait_for("/api/v1/ledger", |ledger| {
+            account(ledger, "pump:good")["delivered"] == 3_000
+                && account(ledger, "store")["delivered"] == 3_000
+        })
+        .await;
+    for dead in ["pump:elasticsearch", "pump:splunk"] {
+        let account = account(&ledger, dead);
+        assert_eq!((&account["delivered"], &account["held"]), (&json!(0), &json!(3_000)), "{dead}");
+    }
+    assert_eq!(rows_by_path(&good).len(), 3_000);
+    assert_eq!(server.keys(), 0, "the lists do not wait for the dead either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_fails_no_call_and_loses_no_record() {
     let server = Server::start().await;
     let port = server.port.to_string();
@@ -221,9 +302,9 @@ async fn a_frozen_redis_fails_no_call_and_loses_no_record() {
         tyk.is_some_and(|target| target["delivered"] == 700)
     })
     .await;
-    let mut connection = Client::open(format!("redis://127.0.0.1:{port}")).unwrap().get_connection().unwrap();
     let list = lists::name(lists::KEY_PREFIX, None, lists::Encoding::Msgpack);
-    let values: Vec<Vec<u8>> = redis::cmd("LRANGE").arg(list).arg(0).arg(-1).query(&mut connection).unwrap();
+    let values: Vec<Vec<u8>> =
+        redis::cmd("LRANGE").arg(list).arg(0).arg(-1).query(&mut server.connection()).unwrap();
     let mut paths: Vec<String> =
         values.iter().map(|value| msgpack::decode(value).unwrap().raw_path.into_owned()).collect();
     paths.sort();

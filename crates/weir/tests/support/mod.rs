@@ -63,10 +63,15 @@ impl Weir {
         weir
     }
 
-    /// Starts the process again over the same data folder.
+    /// Starts the process again over the same data folder, and waits until it is ready.
     pub async fn launch(&mut self) {
-        let run_file = self.data_dir().join("run.json");
-        let _absent_on_first_start = std::fs::remove_file(&run_file);
+        self.spawn();
+        self.wait_until_ready().await;
+    }
+
+    /// Starts the process again over the same data folder.
+    pub fn spawn(&mut self) {
+        let _absent_on_first_start = std::fs::remove_file(self.data_dir().join("run.json"));
         let child = Command::new(binary())
             .arg(self.role)
             .env("WEIR_DATA_DIR", self.data_dir())
@@ -75,6 +80,10 @@ impl Weir {
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    pub async fn wait_until_ready(&mut self) {
+        let run_file = self.data_dir().join("run.json");
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {

@@ -37,13 +37,13 @@ impl Server {
         }
     }
 
+    pub fn connection(&self) -> redis::Connection {
+        redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap().get_connection().unwrap()
+    }
+
     /// How many keys there are.
     pub fn keys(&self) -> u64 {
-        let mut connection = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))
-            .unwrap()
-            .get_connection()
-            .unwrap();
-        redis::cmd("DBSIZE").query(&mut connection).unwrap()
+        redis::cmd("DBSIZE").query(&mut self.connection()).unwrap()
     }
 
     pub fn signal(&self, signal: &str) {
