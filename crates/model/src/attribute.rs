@@ -1,5 +1,7 @@
 //! Open-ended facts about an exchange.
 
+use std::borrow::Cow;
+
 /// Attributes by which a gateway says how a call was to be recorded.
 pub mod recording {
     /// True where requests and responses were to be recorded whole.
@@ -51,13 +53,18 @@ impl From<String> for Value {
     }
 }
 
-/// Facts by name, in the order they were added; a name occurs once.
+/// Facts by name, in the order they were added; a name occurs once. Names that a format knows are not copied.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Attributes(Vec<(String, Value)>);
+pub struct Attributes(Vec<(Cow<'static, str>, Value)>);
 
 impl Attributes {
+    /// None yet, with room for so many.
+    pub fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
     /// Sets a fact, replacing an earlier one of the same name.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some(slot) => slot.1 = value,
@@ -80,7 +87,7 @@ impl Attributes {
 
     /// All facts in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
     /// How many there are.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -156,9 +156,12 @@ impl ProjectId {
     }
 }
 
+/// Shared, because nearly every exchange has it.
+static DEFAULT_PROJECT: LazyLock<ProjectId> = LazyLock::new(|| ProjectId::from(ProjectId::DEFAULT));
+
 impl Default for ProjectId {
     fn default() -> Self {
-        Self(Self::DEFAULT.into())
+        DEFAULT_PROJECT.clone()
     }
 }
 

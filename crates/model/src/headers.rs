@@ -21,7 +21,10 @@ impl Headers {
 
     /// The first value as text, with bytes that are not UTF-8 replaced.
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.get(name).map(|value| String::from_utf8_lossy(value))
+        // Looking for what is to be replaced is much dearer than seeing that there is nothing.
+        let text =
+            |value| std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed);
+        self.get(name).map(|value| text(value.as_ref()))
     }
 
     /// The values of all fields with this name, in order.

@@ -69,7 +69,7 @@ impl Plugin for FixedAttributes {
     /// Narrower scopes come later, and have the last word on a name.
     fn annotate(&self, _call: &Call, notes: &mut Notes) {
         for (name, value) in &self.attributes {
-            notes.attributes.set(name.as_str(), value.clone());
+            notes.attributes.set(name.clone(), value.clone());
         }
     }
 }

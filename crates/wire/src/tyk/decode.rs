@@ -6,20 +6,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 use weir_kit::Timestamp;
-use weir_model::{Body, Exchange, ExchangeId, Origin, Request, Response, Timings, Value};
+use weir_model::{Attributes, Body, Exchange, ExchangeId, Origin, Request, Response, Timings, Value};
 
 use super::dump;
 use super::record::{GraphQl, Network, PathItem, Record, Text, Time};
 use super::{NAMES, SOURCE, civil};
 use crate::parts::{peer, url};
 
+/// Attributes of an ordinary record, for the room that they are given at first.
+const USUAL_ATTRIBUTES: usize = 12;
+
 /// The exchange that a record tells of. `id` is given the start, which a record does not hold itself: the time stamp is
 /// that of the end.
 pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Exchange {
     let total = Duration::from_millis(positive(record.latency.total.max(record.request_time)));
     let started_at = instant(record.time_stamp) - total;
-    let request_dump = dump::read(&record.raw_request).filter(|_| !record.raw_request.is_empty());
-    let response_dump = dump::read(&record.raw_response).filter(|_| !record.raw_response.is_empty());
+    let dump = |text: &str| if text.is_empty() { None } else { dump::read(text) };
+    let (request_dump, response_dump) = (dump(&record.raw_request), dump(&record.raw_response));
     let target = request_dump.as_ref().map(|dump| dump::request_line(&dump.first).1.to_owned());
     let mut exchange = Exchange::new(id(started_at), started_at, request(record, request_dump));
     exchange.response = response(record, response_dump);
@@ -33,6 +36,7 @@ pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -
         total: Some(total),
         ..Timings::default()
     };
+    exchange.attributes = Attributes::with_capacity(USUAL_ATTRIBUTES);
     attributes(record, &mut exchange);
     if let Some(target) = target.filter(|target| *target != upstream_target(record, &exchange.request)) {
         exchange.attributes.set(NAMES.target, target);
@@ -114,7 +118,7 @@ fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
     let agent_differs = dumped && request.headers.text("user-agent").unwrap_or_default() != record.user_agent;
     let length_differs = super::encode::announced_length(request) != record.content_length;
     let facts = &mut exchange.attributes;
-    let mut text = |name: &str, text: &Text<'_>, wanted: bool| {
+    let mut text = |name: &'static str, text: &Text<'_>, wanted: bool| {
         if wanted && !text.is_empty() {
             facts.set(name, text.as_ref());
         }
@@ -140,7 +144,7 @@ fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
         facts.set(NAMES.response_code, record.response_code);
     }
     if let Some(tags) = &record.tags {
-        facts.set(NAMES.tags, Value::Json(json!(tags).to_string()));
+        facts.set(NAMES.tags, Value::Json(serde_json::to_string(tags).unwrap_or_default()));
     }
     if record.track_path {
         facts.set(NAMES.track_path, true);

@@ -135,7 +135,7 @@ fn everything_that_events_have_a_place_for_arrives() {
     let mut expected = carried(&exchange, 100_000);
     expected.service = Some("items".to_owned());
     for (name, value) in exchange.attributes.iter() {
-        expected.attributes.set(name, value.clone());
+        expected.attributes.set(name.to_owned(), value.clone());
     }
     let sorted = |attributes: &Attributes| {
         let mut all: Vec<_> = attributes.iter().map(|(name, value)| format!("{name}={value:?}")).collect();

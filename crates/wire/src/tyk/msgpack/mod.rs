@@ -19,11 +19,18 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
     let mut reader = Reader::new(bytes);
     let entries = reader.map().map_err(whole)?.ok_or_else(|| whole("nil".to_owned()))?;
     let mut record = Record::default();
+    let mut expected = 0;
     let mut timed = false;
     for _ in 0..entries {
         let name = reader.name().map_err(whole)?;
-        timed |= name == b"TimeStamp";
-        field(&mut record, name, &mut reader)?;
+        let Some(at) = position(name, expected) else {
+            reader.skip().map_err(|reason| Unreadable::new("unknown field", reason))?;
+            continue;
+        };
+        let (name, read) = FIELDS[at];
+        read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name, reason))?;
+        timed |= name == "TimeStamp";
+        expected = at + 1;
     }
     if reader.left() > 0 {
         return Err(whole(format!("{} bytes follow it", reader.left())));
@@ -34,47 +41,55 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
     Ok(record)
 }
 
-/// Reads the value of one field into the record. A macro would be shorter and tell less.
-fn field<'a>(record: &mut Record<'a>, name: &[u8], value: &mut Reader<'a>) -> Result<(), Unreadable> {
-    let (name, outcome) = match name {
-        b"Method" => ("Method", value.text().map(|text| record.method = text)),
-        b"Host" => ("Host", value.text().map(|text| record.host = text)),
-        b"Path" => ("Path", value.text().map(|text| record.path = text)),
-        b"RawPath" => ("RawPath", value.text().map(|text| record.raw_path = text)),
-        b"ContentLength" => ("ContentLength", value.integer().map(|number| record.content_length = number)),
-        b"UserAgent" => ("UserAgent", value.text().map(|text| record.user_agent = text)),
-        b"Day" => ("Day", value.integer().map(|number| record.day = number)),
-        b"Month" => ("Month", value.integer().map(|number| record.month = number)),
-        b"Year" => ("Year", value.integer().map(|number| record.year = number)),
-        b"Hour" => ("Hour", value.integer().map(|number| record.hour = number)),
-        b"ResponseCode" => ("ResponseCode", value.integer().map(|number| record.response_code = number)),
-        b"APIKey" => ("APIKey", value.text().map(|text| record.api_key = text)),
-        b"TimeStamp" => ("TimeStamp", value.time().map(|time| record.time_stamp = time)),
-        b"APIVersion" => ("APIVersion", value.text().map(|text| record.api_version = text)),
-        b"APIName" => ("APIName", value.text().map(|text| record.api_name = text)),
-        b"APIID" => ("APIID", value.text().map(|text| record.api_id = text)),
-        b"OrgID" => ("OrgID", value.text().map(|text| record.org_id = text)),
-        b"OauthID" => ("OauthID", value.text().map(|text| record.oauth_id = text)),
-        b"RequestTime" => ("RequestTime", value.integer().map(|number| record.request_time = number)),
-        b"RawRequest" => ("RawRequest", value.text().map(|text| record.raw_request = text)),
-        b"RawResponse" => ("RawResponse", value.text().map(|text| record.raw_response = text)),
-        b"IPAddress" => ("IPAddress", value.text().map(|text| record.ip_address = text)),
-        b"Geo" => ("Geo", geo(value).map(|geo| record.geo = geo)),
-        b"Network" => ("Network", network(value).map(|network| record.network = network)),
-        b"Latency" => ("Latency", latency(value).map(|latency| record.latency = latency)),
-        b"Tags" => ("Tags", value.texts().map(|tags| record.tags = tags)),
-        b"Alias" => ("Alias", value.text().map(|text| record.alias = text)),
-        b"TrackPath" => ("TrackPath", value.boolean().map(|flag| record.track_path = flag)),
-        b"ExpireAt" => ("ExpireAt", value.time().map(|time| record.expire_at = time)),
-        b"ApiSchema" => ("ApiSchema", value.text().map(|text| record.api_schema = text)),
-        b"OriginalPath" => ("OriginalPath", value.text().map(|text| record.original_path = text)),
-        b"ListenPath" => ("ListenPath", value.text().map(|text| record.listen_path = text)),
-        b"GraphQLStats" => ("GraphQLStats", graphql(value).map(|graphql| record.graphql = graphql)),
-        b"MCPStats" => ("MCPStats", mcp(value).map(|mcp| record.mcp = mcp)),
-        b"CollectionName" => ("CollectionName", value.text().map(|text| record.collection_name = text)),
-        _ => ("unknown field", value.skip()),
-    };
-    outcome.map_err(|reason| Unreadable::new(name, reason))
+/// Reads the value of one field into the record.
+type Read = for<'a> fn(&mut Record<'a>, &mut Reader<'a>) -> Result<(), Fault>;
+
+/// The fields in the order in which gateways write them: mostly, the one that follows the last is the next.
+const FIELDS: [(&str, Read); 35] = [
+    ("Method", |record, value| value.text().map(|text| record.method = text)),
+    ("Host", |record, value| value.text().map(|text| record.host = text)),
+    ("Path", |record, value| value.text().map(|text| record.path = text)),
+    ("RawPath", |record, value| value.text().map(|text| record.raw_path = text)),
+    ("ContentLength", |record, value| value.integer().map(|number| record.content_length = number)),
+    ("UserAgent", |record, value| value.text().map(|text| record.user_agent = text)),
+    ("Day", |record, value| value.integer().map(|number| record.day = number)),
+    ("Month", |record, value| value.integer().map(|number| record.month = number)),
+    ("Year", |record, value| value.integer().map(|number| record.year = number)),
+    ("Hour", |record, value| value.integer().map(|number| record.hour = number)),
+    ("ResponseCode", |record, value| value.integer().map(|number| record.response_code = number)),
+    ("APIKey", |record, value| value.text().map(|text| record.api_key = text)),
+    ("TimeStamp", |record, value| value.time().map(|time| record.time_stamp = time)),
+    ("APIVersion", |record, value| value.text().map(|text| record.api_version = text)),
+    ("APIName", |record, value| value.text().map(|text| record.api_name = text)),
+    ("APIID", |record, value| value.text().map(|text| record.api_id = text)),
+    ("OrgID", |record, value| value.text().map(|text| record.org_id = text)),
+    ("OauthID", |record, value| value.text().map(|text| record.oauth_id = text)),
+    ("RequestTime", |record, value| value.integer().map(|number| record.request_time = number)),
+    ("RawRequest", |record, value| value.text().map(|text| record.raw_request = text)),
+    ("RawResponse", |record, value| value.text().map(|text| record.raw_response = text)),
+    ("IPAddress", |record, value| value.text().map(|text| record.ip_address = text)),
+    ("Geo", |record, value| geo(value).map(|geo| record.geo = geo)),
+    ("Network", |record, value| network(value).map(|network| record.network = network)),
+    ("Latency", |record, value| latency(value).map(|latency| record.latency = latency)),
+    ("Tags", |record, value| value.texts().map(|tags| record.tags = tags)),
+    ("Alias", |record, value| value.text().map(|text| record.alias = text)),
+    ("TrackPath", |record, value| value.boolean().map(|flag| record.track_path = flag)),
+    ("ExpireAt", |record, value| value.time().map(|time| record.expire_at = time)),
+    ("ApiSchema", |record, value| value.text().map(|text| record.api_schema = text)),
+    ("OriginalPath", |record, value| value.text().map(|text| record.original_path = text)),
+    ("ListenPath", |record, value| value.text().map(|text| record.listen_path = text)),
+    ("GraphQLStats", |record, value| graphql(value).map(|graphql| record.graphql = graphql)),
+    ("MCPStats", |record, value| mcp(value).map(|mcp| record.mcp = mcp)),
+    ("CollectionName", |record, value| value.text().map(|text| record.collection_name = text)),
+];
+
+/// Where the field of this name stands, looked for first where it is expected.
+fn position(name: &[u8], expected: usize) -> Option<usize> {
+    let is_here = |(known, _): &(&str, Read)| known.as_bytes() == name;
+    match FIELDS.get(expected) {
+        Some(field) if is_here(field) => Some(expected),
+        _ => FIELDS.iter().position(is_here),
+    }
 }
 
 /// Reads a map, handing each entry's name to `entry`.

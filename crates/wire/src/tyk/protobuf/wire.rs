@@ -1,6 +1,6 @@
 //! Protocol Buffers on the wire: varints, lengths, tags.
 
-use crate::tyk::record::{MAX_ITEMS, Text, Time};
+use crate::tyk::record::{self, MAX_ITEMS, Text, Time};
 
 /// What is wrong with a value; the field it belongs to is added by the caller.
 pub(super) type Fault = &'static str;
@@ -28,7 +28,7 @@ impl<'a> Value<'a> {
 
     /// Text; bytes that are not UTF-8 become U+FFFD.
     pub(super) fn text(self) -> Result<Text<'a>, Fault> {
-        self.bytes().map(String::from_utf8_lossy)
+        self.bytes().map(record::text)
     }
 
     pub(super) fn unsigned(self) -> Result<u64, Fault> {
