@@ -17,6 +17,9 @@ use crate::tap::Tap;
 /// Bytes of records that travel in one frame, unless a single one is larger.
 const FRAME_TARGET_BYTES: usize = 1024 * 1024;
 
+/// Size of a small record, for the room that a frame is given at first.
+const USUAL_RECORD_BYTES: usize = 512;
+
 /// Largest record that is kept.
 const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
@@ -178,11 +181,13 @@ impl Inner {
     /// Runs the processors and writes the records.
     fn prepare(&self, source: &str, exchanges: Vec<Exchange>, held: &mut Held) -> Prepared {
         let mut prepared = Prepared::default();
+        let mut left = exchanges.len();
         for mut exchange in exchanges {
+            left -= 1;
             if let Verdict::Drop(reason) = self.processors.run(&mut exchange) {
                 held.drop_some(reason, 1);
                 prepared.dropped += 1;
-            } else if !prepared.push(source, exchange) {
+            } else if !prepared.push(source, exchange, left) {
                 held.drop_some(reason::TOO_LARGE, 1);
                 prepared.dropped += 1;
             }
@@ -216,13 +221,13 @@ struct Prepared {
 }
 
 impl Prepared {
-    /// Adds an exchange, unless its record would be too large.
-    fn push(&mut self, source: &str, exchange: Exchange) -> bool {
+    /// Adds an exchange, unless its record would be too large. So many more are to come.
+    fn push(&mut self, source: &str, exchange: Exchange, left: usize) -> bool {
         if self.frames.last().is_none_or(|frame| frame.records.len() >= FRAME_TARGET_BYTES) {
             self.frames.push(Pending {
                 source: source.to_owned(),
-                entries: Vec::new(),
-                records: Vec::new(),
+                entries: Vec::with_capacity(left + 1),
+                records: Vec::with_capacity((left * USUAL_RECORD_BYTES).min(FRAME_TARGET_BYTES)),
                 receipt: None,
             });
         }

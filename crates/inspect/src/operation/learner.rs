@@ -143,7 +143,7 @@ impl Service {
         let mut position = &mut self.root;
         position.visits += 1;
         for segment in segments(path).take(MAX_SEGMENTS) {
-            let key = position.key(segment);
+            let mut key = position.key(segment);
             if !position.children.contains_key(key.as_ref()) {
                 if self.positions >= limits.positions {
                     break;
@@ -153,10 +153,10 @@ impl Service {
                 if position.holds_values(limits.distinct) {
                     self.positions -= position.merge();
                     merged = true;
+                    key = position.key(segment);
                 }
             }
-            let key = position.key(segment).into_owned();
-            let Some(child) = position.children.get_mut(key.as_str()) else { break };
+            let Some(child) = position.children.get_mut(key.as_ref()) else { break };
             child.visits += 1;
             position = child;
         }

@@ -97,7 +97,9 @@ impl Redactor {
             let (Value::Text(text) | Value::Json(text)) = fact else { continue };
             if self.fields.matches(name.as_bytes()) {
                 masked.push((name.to_owned(), Value::Text(MASK.to_owned())));
-            } else if let Some(text) = self.mask_value(text, 0) {
+            } else if has_marks(text)
+                && let Some(text) = self.mask_value(text, 0)
+            {
                 let json = matches!(fact, Value::Json(_));
                 masked.push((name.to_owned(), if json { Value::Json(text) } else { Value::Text(text) }));
             }
@@ -175,6 +177,14 @@ impl Redactor {
     fn is_masked_path<'a>(&self, path: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
         self.paths.iter().any(|rule| rule.iter().map(Vec::as_slice).eq(path.clone()))
     }
+}
+
+/// Whether a text has any of the bytes without which it is no document and no URL with something to mask: a list without
+/// them has no names and no texts to look into.
+fn has_marks(text: &str) -> bool {
+    let is_mark = |byte: &u8| matches!(byte, b'=' | b'@' | b'{' | b'<' | b'\\');
+    // All bytes are looked at, so that many can be looked at together.
+    text.as_bytes().iter().fold(false, |any, byte| any | is_mark(byte))
 }
 
 /// Text of two or four bytes per character, which no rule can read.

@@ -12,7 +12,8 @@ pub(super) struct Names {
     exact: HashSet<Vec<u8>>,
     beginnings: Vec<Vec<u8>>,
     endings: Vec<Vec<u8>>,
-    inside: Vec<Vec<u8>>,
+    /// With the letters of each.
+    inside: Vec<(Letters, Vec<u8>)>,
     /// Signs of `exact` and of `endings`, as bits, so that most names are refused without looking at the rules.
     exact_signs: Bits,
     ending_signs: Bits,
@@ -30,7 +31,7 @@ impl Names {
             // A single letter at an end is no sign of anything.
             let wild = core.len() > 1;
             match (wild && rule.starts_with('*'), wild && rule.ends_with('*')) {
-                (true, true) => names.inside.push(core),
+                (true, true) => names.inside.push((Letters::of(&core), core)),
                 (true, false) => {
                     names.ending_signs.set(tail_sign(&core));
                     names.endings.push(core);
@@ -61,11 +62,28 @@ impl Names {
     }
 
     fn fits(&self, name: &[u8]) -> bool {
+        let letters = Letters::of(name);
         self.exact_signs.get(whole_sign(name)) && self.exact.contains(name)
             || self.ending_signs.get(tail_sign(name))
                 && self.endings.iter().any(|ending| name.ends_with(ending))
             || self.beginnings.iter().any(|beginning| name.starts_with(beginning))
-            || self.inside.iter().any(|part| name.windows(part.len()).any(|window| window == part.as_slice()))
+            || self.inside.iter().any(|(needed, part)| {
+                letters.include(*needed) && name.windows(part.len()).any(|window| window == part.as_slice())
+            })
+    }
+}
+
+/// Which bytes occur in a name, each standing for all that are equal in their lowest six bits.
+#[derive(Debug, Clone, Copy)]
+struct Letters(u64);
+
+impl Letters {
+    fn of(name: &[u8]) -> Self {
+        Self(name.iter().fold(0, |letters, byte| letters | 1 << (byte & 63)))
+    }
+
+    fn include(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
     }
 }
 

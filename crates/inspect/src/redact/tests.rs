@@ -327,6 +327,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
+    fn a_text_without_marks_holds_nothing_to_mask(text in r#"[\["? ]?(password|query|https?://)?[^=@{<\\]{0,40}"#) {
+        prop_assert!(!has_marks(&text));
+        prop_assert_eq!(redactor().mask_value(&text, 0), None);
+    }
+
+    #[test]
     fn no_seeded_secret_remains_anywhere(
         name in secret_name(),
         secret in "[A-Z]{12}",
