@@ -22,6 +22,9 @@ pub(super) const FIELDS: &[FieldSpec] = &[
     RECORD,
 ];
 
+/// Size of a line without dumps, for the room that lines are given at first.
+const USUAL_LINE_BYTES: usize = 512;
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
@@ -51,7 +54,7 @@ struct Csv {
 #[async_trait]
 impl Exporter for Csv {
     async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError> {
-        let mut lines = String::new();
+        let mut lines = String::with_capacity(batch.exchanges.len() * USUAL_LINE_BYTES);
         for entry in record::entries(batch.exchanges, &self.options) {
             row::write(&entry.record, &mut lines);
         }

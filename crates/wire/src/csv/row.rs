@@ -1,7 +1,9 @@
 //! A record as a line of comma-separated values (tyk-pump, section 4.1). Pure.
 
+use std::fmt::Write;
+
 use crate::parts::record::city_names;
-use crate::tyk::record::Record;
+use crate::tyk::record::{Geo, Record, Time};
 
 /// The first line of every file: the columns of Tyk Pump 1.16, in its order.
 pub const HEADER: &str = "Method,Host,Path,RawPath,ContentLength,UserAgent,Day,Month,Year,Hour,ResponseCode,APIKey,\
@@ -37,12 +39,12 @@ pub fn write(record: &Record<'_>, out: &mut String) {
     row.number(record.content_length);
     row.text(&record.user_agent);
     row.number(record.day);
-    row.text(&month(record.month));
+    row.month(record.month);
     row.number(record.year);
     row.number(record.hour);
     row.number(record.response_code);
     row.text(&record.api_key);
-    row.text(&record.time_stamp.go());
+    row.time(record.time_stamp);
     row.text(&record.api_version);
     row.text(&record.api_name);
     row.text(&record.api_id);
@@ -52,7 +54,7 @@ pub fn write(record: &Record<'_>, out: &mut String) {
     row.text(&record.raw_request);
     row.text(&record.raw_response);
     row.text(&record.ip_address);
-    geo(record, &mut row);
+    geo(&record.geo, &mut row);
     row.number(record.network.open_connections);
     row.number(record.network.closed_connections);
     row.number(record.network.bytes_in);
@@ -60,51 +62,77 @@ pub fn write(record: &Record<'_>, out: &mut String) {
     row.number(record.latency.total);
     row.number(record.latency.upstream);
     row.number(record.latency.gateway);
-    row.text(&record.tags.as_deref().unwrap_or_default().join(";"));
+    match record.tags.as_deref() {
+        None | Some([]) => row.text(""),
+        Some(tags) => row.text(&tags.join(";")),
+    }
     row.text(&record.alias);
     row.text(if record.track_path { "true" } else { "false" });
-    row.text(&record.expire_at.go());
+    row.time(record.expire_at);
     row.text(&record.api_schema);
     row.text(&record.original_path);
     row.text(&record.listen_path);
     row.out.push('\n');
 }
 
-fn geo(record: &Record<'_>, row: &mut Row<'_>) {
-    let geo = &record.geo;
-    let names: Vec<String> =
-        city_names(geo).into_iter().map(|(language, name)| format!("{language}:{name}")).collect();
+fn geo(geo: &Geo<'_>, row: &mut Row<'_>) {
     row.text(&geo.country);
-    row.text(&geo.geo_name_id.to_string());
-    row.text(&names.join(";"));
-    row.text(&geo.latitude.to_string());
-    row.text(&geo.longitude.to_string());
+    row.number(geo.geo_name_id);
+    if geo.names.is_some() {
+        let names = city_names(geo).into_iter().map(|(language, name)| format!("{language}:{name}"));
+        row.text(&names.collect::<Vec<_>>().join(";"));
+    } else {
+        row.text("");
+    }
+    row.degrees(geo.latitude);
+    row.degrees(geo.longitude);
     row.text(&geo.time_zone);
 }
 
-/// A month that is none is written as Go writes it.
-fn month(number: i64) -> String {
-    let name = usize::try_from(number - 1).ok().and_then(|index| MONTHS.get(index));
-    name.map_or_else(|| format!("%!Month({number})"), |name| (*name).to_owned())
-}
-
+/// A line that is being written.
 struct Row<'a> {
     out: &'a mut String,
     first: bool,
 }
 
 impl Row<'_> {
-    fn number(&mut self, number: i64) {
-        self.text(&number.to_string());
-    }
-
-    /// Quoted where RFC 4180 wants it, and before a leading space, which some readers drop.
-    fn text(&mut self, text: &str) {
+    fn column(&mut self) {
         if !self.first {
             self.out.push(',');
         }
         self.first = false;
-        if text.contains([',', '"', '\r', '\n']) || text.starts_with([' ', '\t']) {
+    }
+
+    fn number(&mut self, number: impl itoa::Integer) {
+        self.column();
+        self.out.push_str(itoa::Buffer::new().format(number));
+    }
+
+    fn degrees(&mut self, degrees: f64) {
+        self.column();
+        let _infallible = write!(self.out, "{degrees}");
+    }
+
+    fn time(&mut self, time: Time) {
+        self.column();
+        time.push_go(self.out);
+    }
+
+    /// A month that is none is written as Go writes it.
+    fn month(&mut self, number: i64) {
+        match usize::try_from(number - 1).ok().and_then(|index| MONTHS.get(index)) {
+            Some(name) => self.text(name),
+            None => self.text(&format!("%!Month({number})")),
+        }
+    }
+
+    /// Quoted where RFC 4180 wants it, and before a leading space, which some readers drop.
+    fn text(&mut self, text: &str) {
+        self.column();
+        // All bytes are looked at, so that many can be looked at together.
+        let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
+        let quoted = text.as_bytes().iter().fold(false, |any, byte| any | special(byte));
+        if quoted || text.starts_with([' ', '\t']) {
             self.out.push('"');
             self.out.push_str(&text.replace('"', "\"\""));
             self.out.push('"');
@@ -117,7 +145,7 @@ impl Row<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tyk::record::{Geo, Latency, Time};
+    use crate::tyk::record::Latency;
 
     #[test]
     fn a_record_is_a_line_of_42_columns() {

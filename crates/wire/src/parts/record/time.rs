@@ -37,8 +37,32 @@ impl Time {
 
     /// As Go prints a time: `2026-11-20 11:52:17.725064306 +0000 UTC`.
     pub fn go(self) -> String {
-        let text = self.rfc3339();
-        format!("{} +0000 UTC", text.trim_end_matches('Z').replacen('T', " ", 1))
+        let mut text = String::with_capacity(40);
+        self.push_go(&mut text);
+        text
+    }
+
+    /// Adds [`Time::go`] to a text.
+    pub fn push_go(self, out: &mut String) {
+        let at = jiff::tz::Offset::UTC.to_datetime(self.instant());
+        let year = at.year().unsigned_abs();
+        push_pair(year / 100, out);
+        push_pair(year % 100, out);
+        for (before, number) in
+            [('-', at.month()), ('-', at.day()), (' ', at.hour()), (':', at.minute()), (':', at.second())]
+        {
+            out.push(before);
+            push_pair(number.unsigned_abs().into(), out);
+        }
+        let nanos = at.subsec_nanosecond().unsigned_abs();
+        if nanos > 0 {
+            let mut digits = itoa::Buffer::new();
+            // The leading one keeps the zeros behind it.
+            let digits = digits.format(1_000_000_000 + nanos);
+            out.push('.');
+            out.push_str(digits.strip_prefix('1').unwrap_or(digits).trim_end_matches('0'));
+        }
+        out.push_str(" +0000 UTC");
     }
 
     /// The day in UTC, year first: `2026.11.20` with a dot, `20261120` with nothing.
@@ -65,6 +89,13 @@ impl Time {
     }
 }
 
+/// Adds a number below 100 with two digits.
+fn push_pair(number: u16, out: &mut String) {
+    let digit = |number: u16| char::from(b'0' + (number % 10) as u8);
+    out.push(digit(number / 10));
+    out.push(digit(number));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +109,8 @@ mod tests {
                 "2026-11-20T11:52:17.725064306Z",
                 "2026-11-20 11:52:17.725064306 +0000 UTC",
             ),
+            (1_795_175_537, 11_000_000, "2026-11-20T11:52:17.011Z", "2026-11-20 11:52:17.011 +0000 UTC"),
+            (1_795_175_537, 110_000_000, "2026-11-20T11:52:17.11Z", "2026-11-20 11:52:17.11 +0000 UTC"),
             (1_795_175_537, 500_000_000, "2026-11-20T11:52:17.5Z", "2026-11-20 11:52:17.5 +0000 UTC"),
             (0, 0, "1970-01-01T00:00:00Z", "1970-01-01 00:00:00 +0000 UTC"),
             (Time::ZERO.seconds, 0, "0001-01-01T00:00:00Z", "0001-01-01 00:00:00 +0000 UTC"),
