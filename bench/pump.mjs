@@ -1,18 +1,22 @@
-// From Redis to an output: records a second, CPU for each, peak memory.
-//   node bench/pump.mjs --weir target/release/weir [--records 200000] [--output csv|store]
+// From Redis to an output: records a second, processor time for each, peak memory.
+//   node bench/pump.mjs --weir target/release/weir [--output csv,store] [--records 200000,2000000] [--rounds 3]
+// The record is one that a real gateway wrote, the same that the original pump was measured with; --vector names another.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { cpus, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const option = (name, otherwise) => {
   const at = process.argv.indexOf(`--${name}`);
   return at < 0 ? otherwise : process.argv[at + 1];
 };
 const weirBinary = option("weir", "target/release/weir");
-const records = Number(option("records", "200000"));
+const backlogs = option("records", "200000").split(",").map(Number);
 const outputs = option("output", "csv,store").split(",");
+const vector = option("vector", "live-keyless-get");
+const rounds = Number(option("rounds", "3"));
 const vectors = JSON.parse(readFileSync(new URL("../crates/wire/testdata/vectors/tyk-records.json", import.meta.url)));
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -52,9 +56,9 @@ function ask(socket, ...words) {
   });
 }
 
-// The same record again and again, its path numbered within the same length.
-async function fill(socket) {
-  const hex = vectors.vectors.find((vector) => vector.name === "typical-get").msgpack_hex;
+// The same record again and again.
+async function fill(socket, records) {
+  const hex = vectors.vectors.find(({ name }) => name === vector).msgpack_hex;
   const value = Buffer.from(hex, "hex");
   for (let sent = 0; sent < records; sent += 1000) {
     const values = Array.from({ length: Math.min(1000, records - sent) }, () => value);
@@ -72,48 +76,64 @@ function peakMegabytes(pid) {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
 }
 
-async function run(output) {
+// Lines of the files in a folder, without their headers.
+function rows(folder) {
+  let lines = 0;
+  for (const name of readdirSync(folder, { withFileTypes: true }).map((entry) => entry.name)) {
+    const bytes = readFileSync(join(folder, name));
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines += 1;
+    lines -= 1;
+  }
+  return lines;
+}
+
+async function storedIn(data) {
+  const { server } = JSON.parse(readFileSync(join(data, "run.json")));
+  const ledger = await (await fetch(`http://${server}/api/v1/ledger`)).json();
+  return ledger.targets.find((target) => target.name === "store").delivered;
+}
+
+async function run(output, records) {
   const folder = mkdtempSync(join(tmpdir(), "weir-pump-"));
+  const [data, csv] = [join(folder, "data"), join(folder, "csv")];
   const port = await freePort();
   const { child: redis, socket } = await redisAt(port);
-  const size = await fill(socket);
+  const size = await fill(socket, records);
   const environment = {
     ...process.env,
-    WEIR_DATA_DIR: join(folder, "data"),
+    WEIR_DATA_DIR: data,
     WEIR_LOG__LEVEL: "warn",
     WEIR_SERVER__LISTEN: "127.0.0.1:0",
     WEIR_PUMP__ENABLED: "true",
     WEIR_PUMP__REDIS__HOST: "127.0.0.1",
     WEIR_PUMP__REDIS__PORT: String(port),
-    WEIR_PUMP__DELAY: "20ms",
   };
   if (output === "csv") {
-    environment.WEIR_TARGETS = JSON.stringify({ csv: { kind: "csv", config: { csv_dir: join(folder, "csv") } } });
+    environment.WEIR_TARGETS = JSON.stringify({ csv: { kind: "csv", config: { csv_dir: csv } } });
   }
   const began = performance.now();
   const weir = spawn(weirBinary, [output === "csv" ? "pump" : "server"], { env: environment, stdio: ["ignore", "inherit", "inherit"] });
   while (!(await ask(socket, "DBSIZE")).startsWith(":0")) await pause(20);
   const drained = (performance.now() - began) / 1000;
-  const drainedCpu = cpuSeconds(weir.pid);
-  // Delivered when the process has nothing more to do.
-  let busy = drainedCpu;
+  // Delivered when the process has nothing more to do for a while: a last batch waits a second for company.
+  let busy = cpuSeconds(weir.pid);
   let end = performance.now();
-  for (;;) {
-    await pause(500);
+  while (performance.now() - end < 1_500) {
+    await pause(100);
     const now = cpuSeconds(weir.pid);
-    if (now - busy < 0.02) break;
+    if (now - busy < 0.02) continue;
     busy = now;
     end = performance.now();
   }
   const whole = (end - began) / 1000;
+  const arrived = output === "csv" ? rows(csv) : await storedIn(data);
+  if (arrived !== records) throw new Error(`${output}: ${arrived} of ${records} records arrived`);
   const result = {
-    output,
-    records,
-    bytes_each: size,
     to_journal_per_second: Math.round(records / drained),
     to_output_per_second: Math.round(records / whole),
     cpu_us_per_record: Number(((busy / records) * 1e6).toFixed(2)),
     peak_mb: Math.round(peakMegabytes(weir.pid)),
+    bytes_each: size,
   };
   weir.kill("SIGTERM");
   await new Promise((done) => weir.once("exit", done));
@@ -123,4 +143,21 @@ async function run(output) {
   return result;
 }
 
-for (const output of outputs) console.log(JSON.stringify(await run(output)));
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const results = [];
+for (const output of outputs) {
+  for (const records of backlogs) {
+    const samples = [];
+    for (let round = 0; round < rounds; round += 1) samples.push(await run(output, records));
+    const row = { output, records };
+    for (const name of Object.keys(samples[0])) row[name] = median(samples.map((sample) => sample[name]));
+    row.peak_mb = Math.max(...samples.map((sample) => sample.peak_mb));
+    row.samples = samples.map((sample) => sample.cpu_us_per_record);
+    console.log(JSON.stringify(row));
+    results.push(row);
+  }
+}
+const report = { at: new Date().toISOString(), processor: cpus()[0].model, processors: cpus().length, rounds, vector, results };
+const folder = join(dirname(fileURLToPath(import.meta.url)), "results");
+mkdirSync(folder, { recursive: true });
+writeFileSync(join(folder, `pump-${outputs.join("-")}.json`), JSON.stringify(report, null, 2));

@@ -4,7 +4,7 @@
 #   bench.sh            everything
 #   bench.sh crates     the crates' own benchmarks
 #   bench.sh gateway    the comparison (ROUNDS=7 SECONDS_PER_RUN=5)
-#   bench.sh pump       from Redis to CSV and to the store (RECORDS=2000000)
+#   bench.sh pump       from Redis to CSV and to the store (RECORDS=200000,2000000; STORE_RECORDS=200000)
 source "$(dirname "$0")/env.sh"
 
 what="${1:-all}"
@@ -25,5 +25,9 @@ fi
 if [[ "$what" == all || "$what" == pump ]]; then
   say "the pump: from Redis to CSV and to the store"
   cargo build --release --package weir --locked
-  node bench/pump.mjs --weir "$TARGET/release/weir" --records "${RECORDS:-200000}"
+  # Two backlogs, since memory must not depend on it.
+  node bench/pump.mjs --weir "$TARGET/release/weir" --output csv --records "${RECORDS:-200000,2000000}" \
+    --rounds "${ROUNDS:-3}"
+  node bench/pump.mjs --weir "$TARGET/release/weir" --output store --records "${STORE_RECORDS:-200000}" \
+    --rounds "${ROUNDS:-3}"
 fi
