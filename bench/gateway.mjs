@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { cpus, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,8 @@ const { values: options } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "5" },
     connections: { type: "string", default: "50" },
+    // Only proxies whose name holds this, beside nginx without a log.
+    only: { type: "string", default: "" },
   },
 });
 const rounds = Number(options.rounds);
@@ -224,12 +226,34 @@ backend b
   return { name: "haproxy, log off", port, pid: child.pid };
 }
 
+/** A Redis that keeps nothing on disk; gives its port and how to count and remove the records in it. */
+async function redis() {
+  const port = await freePort();
+  start("redis", "redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", work]);
+  const list = "analytics-tyk-system-analytics";
+  for (let patience = 500; patience > 0; patience -= 1) {
+    const socket = connect(port, "127.0.0.1");
+    const open = await new Promise((done) => socket.once("connect", () => done(true)).once("error", () => done(false)));
+    if (!open) {
+      await sleep(20);
+      continue;
+    }
+    const ask = (command) =>
+      new Promise((done) => {
+        socket.once("data", (data) => done(Number(data.toString().slice(1))));
+        socket.write(`${command} ${list}\r\n`);
+      });
+    return { port, count: () => ask("LLEN"), remove: () => ask("DEL") };
+  }
+  return fail("redis does not answer");
+}
+
 /** Starts weir; gives its addresses and how long it took to be ready. */
-async function weir(name, settings) {
+async function weir(name, settings, role = "run") {
   const data = join(work, fileName(name));
   const local = "127.0.0.1:0";
   const began = performance.now();
-  const child = start(name, resolve(options.weir), ["run"], {
+  const child = start(name, resolve(options.weir), [role], {
     WEIR_DATA_DIR: data,
     WEIR_GATEWAY__PROXY_LISTEN: local,
     WEIR_GATEWAY__PROXY_TLS_LISTEN: "off",
@@ -248,12 +272,12 @@ async function weir(name, settings) {
     }
     if (performance.now() - began > 30_000) fail(`${name} did not start`);
   }
-  await answers(`http://${addresses.server}/readyz`);
+  if (addresses.server) await answers(`http://${addresses.server}/readyz`);
   return { child, addresses, ready: performance.now() - began };
 }
 
-async function weirProxy(name, up, settings) {
-  const { child, addresses } = await weir(name, settings);
+async function weirProxy(name, up, settings, role) {
+  const { child, addresses } = await weir(name, settings, role);
   const send = async (path, body) => {
     const headers = { "content-type": "application/json" };
     const response = await fetch(`http://${addresses.admin}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
@@ -264,6 +288,31 @@ async function weirProxy(name, up, settings) {
   const port = Number(addresses.proxy.split(":").at(-1));
   await answers(`http://127.0.0.1:${port}/small`);
   return { name, port, pid: child.pid, threads: /^gateway-\d+$/, server: addresses.server };
+}
+
+/** A gateway alone that records to a Redis of its own as Tyk's does; without `config` it records nothing. */
+async function recordingProxy(name, up, config) {
+  const off = { WEIR_GATEWAY__CAPTURE__ENABLED: "false" };
+  if (!config) return weirProxy(name, up, off, "gateway");
+  const records = await redis();
+  const storage = { host: "127.0.0.1", port: records.port };
+  const targets = JSON.stringify({ tyk: { kind: "tyk", config: { storage, max_waiting_records: 100_000_000, ...config } } });
+  // As much of bodies as the exporter asks for, and no more.
+  const bytes = config.enable_detailed_recording ? "64KiB" : "0";
+  const capture = { WEIR_GATEWAY__CAPTURE__REQUEST_BODY_BYTES: bytes, WEIR_GATEWAY__CAPTURE__RESPONSE_BODY_BYTES: bytes };
+  return { ...(await weirProxy(name, up, { ...capture, WEIR_TARGETS: targets }, "gateway")), records };
+}
+
+/** Waits until no more records come, and gives how many there are. */
+async function written(records) {
+  for (let last = -1, still = 0; ; await sleep(100)) {
+    const count = await records.count();
+    still = count === last ? still + 1 : 0;
+    last = count;
+    if (still < 10) continue;
+    await records.remove();
+    return count;
+  }
 }
 
 async function ledger(proxy) {
@@ -306,7 +355,7 @@ async function startUp() {
 
 async function main() {
   if (!options.weir) fail("--weir FILE is missing");
-  for (const program of ["nginx", "haproxy", "wrk"]) {
+  for (const program of ["nginx", "haproxy", "wrk", "redis-server"]) {
     if (spawnSync("sh", ["-c", `command -v ${program}`]).status !== 0) fail(`${program} is missing; run make setup`);
   }
   const start = await startUp();
@@ -315,14 +364,22 @@ async function main() {
     access_log /dev/null j;`;
   const off = { WEIR_GATEWAY__CAPTURE__ENABLED: "false" };
   const headers = { WEIR_GATEWAY__CAPTURE__REQUEST_BODY_BYTES: "0", WEIR_GATEWAY__CAPTURE__RESPONSE_BODY_BYTES: "0" };
-  const proxies = [
-    await nginxProxy("nginx, log off", up, ""),
-    await nginxProxy("nginx, JSON log", up, json),
-    await haproxy(up),
-    await weirProxy("weir, capture off", up, off),
-    await weirProxy("weir, headers", up, headers),
-    await weirProxy("weir, headers and bodies", up, {}),
-  ];
+  const BASE = "nginx, log off";
+  const all = {
+    [BASE]: (name) => nginxProxy(name, up, ""),
+    "nginx, JSON log": (name) => nginxProxy(name, up, json),
+    "haproxy, log off": () => haproxy(up),
+    "weir, capture off": (name) => weirProxy(name, up, off),
+    "weir, headers": (name) => weirProxy(name, up, headers),
+    "weir, headers and bodies": (name) => weirProxy(name, up, {}),
+    "weir gateway, recording off": (name) => recordingProxy(name, up, null),
+    "weir gateway, recording on": (name) => recordingProxy(name, up, {}),
+    "weir gateway, recording detailed": (name) => recordingProxy(name, up, { enable_detailed_recording: true }),
+  };
+  const proxies = [];
+  for (const [name, begin] of Object.entries(all)) {
+    if (name === BASE || name.includes(options.only)) proxies.push(await begin(name));
+  }
   const results = [];
   for (const [title, load] of Object.entries(LOADS)) {
     const samples = new Map(proxies.map((proxy) => [proxy.name, []]));
@@ -331,12 +388,13 @@ async function main() {
         const before = used(proxy.pid, proxy.threads);
         const run = await wrk(proxy.port, load);
         if (proxy.server) await settled(proxy);
+        const records = proxy.records && (await written(proxy.records));
         const after = used(proxy.pid, proxy.threads);
         if (run.errors) fail(`${proxy.name}: ${run.errors} errors in ${run.calls} calls`);
         // The first round warms up.
         if (round === 0) continue;
         const each = (part) => ((after[part] - before[part]) * 1e6) / run.calls;
-        samples.get(proxy.name).push({ all: each("all"), part: each("part"), ...run });
+        samples.get(proxy.name).push({ all: each("all"), part: each("part"), records: records / run.calls, ...run });
       }
     }
     const base = median(samples.get("nginx, log off").map((sample) => sample.all));
@@ -347,6 +405,8 @@ async function main() {
       Object.assign(row, { perSecond: of("perSecond"), p50: of("p50"), p99: of("p99") });
       row.megabytes = resident(proxy.pid);
       if (proxy.server) row.kept = await kept(proxy);
+      // Calls that were under way when the time was up are recorded, but not counted by wrk.
+      if (proxy.records) row.kept = Math.min(1, of("records"));
       row.samples = samples.get(proxy.name).map((sample) => sample.all);
       results.push(row);
     }
