@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use weir_kit::{ConfigError, FieldKind, FieldSpec, kind};
+use weir_model::Exchange;
 use weir_pipeline::{CaptureWish, QueueSettings};
 
 use super::connection::{self, RedisSettings};
@@ -87,6 +88,7 @@ pub const FIELDS: &[FieldSpec] = &[
         "0",
         "seconds that stores with an expiry keep a record; 0: 100 years",
     ),
+    on_off("record_unmatched", "write records of calls that no route of the gateway matched, too (ours)"),
     key("max_body_bytes", FieldKind::Size, "\"64KiB\"", "most of each body with detailed recording (ours)"),
     key(
         "max_waiting_records",
@@ -95,6 +97,9 @@ pub const FIELDS: &[FieldSpec] = &[
         "records in a list above which further ones wait in the journal, so that Redis never fills up (ours)",
     ),
 ];
+
+/// How exchanges are marked that our gateway saw.
+const GATEWAY: &str = "gateway";
 
 #[derive(Debug, Deserialize)]
 struct Written {
@@ -112,6 +117,7 @@ struct Written {
     tags: Vec<String>,
     org_id: String,
     expire_analytics_after: u64,
+    record_unmatched: bool,
     max_body_bytes: Value,
     max_waiting_records: u64,
 }
@@ -137,6 +143,8 @@ pub struct Config {
     pub max_waiting: u64,
     /// Most bytes of a body.
     pub max_body_bytes: usize,
+    /// Whether calls that no route matched make records.
+    pub unmatched: bool,
 }
 
 impl Config {
@@ -177,6 +185,7 @@ impl Config {
             batch: written.records_buffer_size.max(1_000),
             max_waiting: written.max_waiting_records,
             max_body_bytes,
+            unmatched: written.record_unmatched,
         })
     }
 
@@ -195,8 +204,12 @@ impl Config {
         CaptureWish { request_body_bytes: bytes, response_body_bytes: bytes }
     }
 
-    pub(super) fn ignores(&self, client: Option<IpAddr>) -> bool {
-        client.is_some_and(|address| self.ignored.iter().any(|network| network.holds(address)))
+    /// Whether a call makes no record (section 4).
+    pub(super) fn ignores(&self, exchange: &Exchange) -> bool {
+        let unmatched =
+            exchange.origin.source == GATEWAY && exchange.route.is_none() && exchange.service.is_none();
+        let ignored = |address: IpAddr| self.ignored.iter().any(|network| network.holds(address));
+        (unmatched && !self.unmatched) || exchange.client.address.is_some_and(ignored)
     }
 }
 
@@ -244,8 +257,10 @@ impl Network {
 mod tests {
     use serde_json::json;
     use weir_kit::schema;
+    use weir_model::Peer;
 
     use super::*;
+    use crate::testing::one;
     use crate::tyk::hash::KeyHash;
 
     fn read(settings: Value) -> Result<Config, ConfigError> {
@@ -270,8 +285,16 @@ mod tests {
         for (address, ignored) in
             [("192.0.2.1", true), ("192.0.2.2", false), ("10.9.9.9", true), ("::5", true)]
         {
-            assert_eq!(config.ignores(Some(address.parse().unwrap())), ignored, "{address}");
+            let mut exchange = one("/");
+            exchange.client = Peer::new(address.parse().unwrap(), None);
+            assert_eq!(config.ignores(&exchange), ignored, "{address}");
         }
+        let mut unmatched = one("/");
+        (unmatched.origin.source, unmatched.service, unmatched.route) = (GATEWAY.to_owned(), None, None);
+        assert!(config.ignores(&unmatched));
+        assert!(!read(json!({"record_unmatched": true})).unwrap().ignores(&unmatched));
+        unmatched.route = Some("r".to_owned());
+        assert!(!config.ignores(&unmatched));
         assert_eq!(read(json!({"storage_expiration_time": -1})).unwrap().list_lives, None);
     }
 

@@ -45,7 +45,7 @@ impl Exporter for Tyk {
         let mut values = Vec::new();
         let mut bytes = 0;
         for exchange in batch.exchanges {
-            if self.config.ignores(exchange.client.address) {
+            if self.config.ignores(exchange) {
                 continue;
             }
             let value = self.value(exchange);
