@@ -179,7 +179,7 @@ async fn of_a_call_that_is_not_tracked_nothing_is_kept_anywhere() {
     assert_eq!(all.places_of(NEVER).await, [""; 0]);
     let metrics =
         all.weir.client.get(all.weir.server("/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("\nweir_gateway_untracked_total 5\n"), "{metrics}");
+    assert!(metrics.contains("\nweir_gateway_untracked_total 5.0\n"), "{metrics}");
     let ledger = all.weir.ask("/api/v1/ledger").await;
     assert_eq!(ledger["balanced"], true);
 

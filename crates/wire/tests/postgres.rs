@@ -123,7 +123,7 @@ async fn a_table_of_the_original_is_written_as_it_is(postgres: &Postgres, client
     let sql = build("sql", postgres, json!({"table_sharding": true}));
     deliver(&*sql, &[call(2 * 86_400, 201, 1)]).await.unwrap();
     let row = "SELECT concat_ws(' ', method, responsecode, tags, mine) FROM tyk_analytics_20261122";
-    assert_eq!(text(client, row).await, "GET 201 [] 1");
+    assert_eq!(text(client, row).await, "GET 201 [\"org-default\",\"api-users\"] 1");
 }
 
 async fn any_exchange_is_taken(postgres: &Postgres, client: &Client) {

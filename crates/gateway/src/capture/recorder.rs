@@ -237,9 +237,9 @@ impl Recorder {
     fn write_notes(&self, writer: &mut Writer<'_>) {
         let chain = self.call.snapshot.chain(self.call.route);
         if !chain.has(Phases::RECORD) {
-            self.call.attributes.iter().for_each(|(name, value)| {
+            for (name, value) in self.call.attributes.iter() {
                 writer.attribute(name, value);
-            });
+            }
             return;
         }
         let notes = chain.notes(&self.call);
