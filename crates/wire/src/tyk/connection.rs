@@ -317,7 +317,7 @@ async fn connect(settings: &RedisSettings) -> RedisResult<Open> {
         .set_response_timeout(Some(patience));
     if let Some(master) = set(settings.master_name.as_deref()) {
         let mut sentinel = sentinel(settings, nodes, master)?;
-        return sentinel.get_async_connection_with_config(&config).await.map(Open::Node);
+        return answering(sentinel.get_async_connection_with_config(&config).await?).await;
     }
     if settings.enable_cluster {
         return cluster(settings, nodes)?.get_async_connection().await.map(Open::Cluster);
@@ -330,12 +330,27 @@ async fn connect(settings: &RedisSettings) -> RedisResult<Open> {
         } else {
             Client::open(info)?
         };
-        match client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(node) => return Ok(Open::Node(node)),
+        let answering = match client.get_multiplexed_async_connection_with_config(&config).await {
+            Ok(node) => answering(node).await,
+            Err(error) => Err(error),
+        };
+        match answering {
+            Ok(open) => return Ok(open),
             Err(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| RedisError::from((ErrorKind::InvalidClientConfig, "no address"))))
+}
+
+/// A server that stands still accepts connections and carries out later, all at once, what was sent on each of them. So a new
+/// connection is used only when it has answered; otherwise every repetition of a batch would be written in the end.
+async fn answering(mut node: MultiplexedConnection) -> RedisResult<Open> {
+    let answer: RedisResult<redis::Value> = redis::cmd("PING").query_async(&mut node).await;
+    match answer {
+        Err(error) if error.is_io_error() || error.is_timeout() => Err(error),
+        // A refusal is an answer: the user need not be allowed to ask this.
+        _ => Ok(Open::Node(node)),
+    }
 }
 
 fn sentinel(
