@@ -10,7 +10,7 @@ import { formatCount, formatDuration, formatShare, formatShort } from "../../lib
 import { formatAgo, formatFull } from "../../lib/time";
 import { changeOf } from "../overview/figures";
 import { FAILED, lineQuery, type Cut, type Screen } from "./cuts";
-import { COLORS, MOST_LINES, sizeOf, SORTS, type Row, type Sort } from "./figures";
+import { COLORS, isRest, MOST_LINES, sizeOf, SORTS, type Row, type Sort } from "./figures";
 import styles from "./Breakdown.module.css";
 
 type Props = {
@@ -41,7 +41,9 @@ type Props = {
 
 /** Lines with their figures; the name leads to the calls, a click on a head orders. */
 export function BreakdownTable({ screen, cut, rows, sort, q, link, before, aliases, total, drawn, stale, onSort, nameOf, marked, onMark, slim }: Props) {
-  const most = Math.max(1e-9, ...rows.map((row) => sizeOf(row, sort)));
+  // What is left does not dwarf what has a name.
+  const named = rows.filter((row) => !isRest(row));
+  const most = Math.max(1e-9, ...(named.length > 0 ? named : rows).map((row) => sizeOf(row, sort)));
   const failures = screen.only !== undefined;
   const heads = SORTS.filter((one) => !(failures && one.key === "failed") && !(slim && !["calls", "failed", "p95"].includes(one.key)));
   return (
@@ -65,7 +67,7 @@ export function BreakdownTable({ screen, cut, rows, sort, q, link, before, alias
           {rows.map((row, at) => (
             <tr key={row.key} className={marked === row.key ? styles.marked : undefined} onMouseEnter={onMark && (() => onMark(row.key))} onMouseLeave={onMark && (() => onMark(null))}>
               <td>
-                <span className={styles.bar} style={{ width: `${(sizeOf(row, sort) / most) * 100}%` }} aria-hidden="true" />
+                <span className={styles.bar} style={{ width: `${Math.min(1, sizeOf(row, sort) / most) * 100}%` }} aria-hidden="true" />
                 <Link to="/traffic" search={{ ...link, q: lineQuery(q, screen, cut, row) }} className={styles.name} title="the calls in Traffic">
                   {drawn && <i className={styles.swatch} style={{ background: at < MOST_LINES ? `var(${COLORS[at]})` : undefined }} aria-hidden="true" />}
                   <Name cut={cut} row={row} nameOf={nameOf} />

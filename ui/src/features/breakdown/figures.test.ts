@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Table } from "../../api/types";
 import { lineKey } from "./cuts";
-import { readAliases, readFigures, readRows, readSeries, sizeOf, sortOf } from "./figures";
+import { namedFirst, readAliases, readFigures, readRows, readSeries, sizeOf, sortOf } from "./figures";
 
 const table = (rows: unknown[][]): Table => ({ columns: [], rows, more: false, approximate: false, took_ms: 1 });
 
@@ -22,6 +22,11 @@ test("a line has a column for every interval, and lines that nobody asked for ar
   const answer = table([[iso(0), "GET", "/a", 5], [iso(2), "GET", "/b", 7], [iso(1), "PUT", "/a", 9], [iso(9), "GET", "/a", 9]]);
   expect(readSeries(answer, columns, wanted, 2, 0).series.map((line) => [line.name, line.values])).toEqual([["GET /b", [0, 0, 7]], ["GET /a", [5, 0, 0]]]);
   expect(readSeries(answer, columns, wanted, 2, null).series[0]!.values).toEqual([null, null, 7]);
+});
+
+test("what has no name comes after what has one", () => {
+  const rows = readRows(table([[null, 9], ["b", 5], ["a", 3]].map(([name, count]) => ["GET", name, count, 0, null, null, null, null])), 2);
+  expect(namedFirst(rows).map((row) => row.values[1])).toEqual(["b", "a", null]);
 });
 
 test("counts of an interval that is not over are not drawn, its percentiles are", () => {

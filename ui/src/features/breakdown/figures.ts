@@ -47,6 +47,12 @@ export function sizeOf(row: Row, sort: Sort): number {
   return (sort.key === "failed" ? row.errors : sort.key === "p50" ? row.p50 : sort.key === "p95" ? row.p95 : sort.key === "p99" ? row.p99 : row.count) ?? 0;
 }
 
+/** Whether a row is what is left: calls whose value nobody knows. */
+export const isRest = (row: Row): boolean => row.values.at(-1) === null;
+
+/** What has a name first, in its order; what is left after it. */
+export const namedFirst = (rows: Row[]): Row[] => [...rows.filter((row) => !isRest(row)), ...rows.filter(isRest)];
+
 /** Rows of `[…fields, measure]` by line. */
 export function readFigures(table: Table, width: number): Map<string, number> {
   return new Map(table.rows.map((cells) => [lineKey(cells.slice(0, width) as FieldValue[]), number(cells[width]) ?? 0]));

@@ -6,7 +6,7 @@ import { getSettings } from "../../app/settings";
 import { forApi, shift, type TimeRange } from "../../lib/time";
 import { columnsOf } from "../traffic/figures-data";
 import { both, findFilter, linesFilter, type Cut, type Line } from "./cuts";
-import { MOST_LINES, readAliases, readFigures, readRows, readSeries, SORTS, type Row, type Sort } from "./figures";
+import { MOST_LINES, namedFirst, readAliases, readFigures, readRows, readSeries, SORTS, type Row, type Sort } from "./figures";
 
 const usual = { placeholderData: keepPreviousData, staleTime: 30_000, gcTime: 60_000 } as const;
 
@@ -19,7 +19,7 @@ export function useRows(q: string, range: TimeRange, cut: Cut, sort: Sort, find:
     queryKey: ["breakdown", "rows", cut.fields, sort.key, find, limit, q, range.from, range.to, zone, count],
     queryFn: async ({ signal }): Promise<Rows> => {
       const table = await aggregate({ q, ...forApi(range, Date.now(), zone), filter: findFilter(cut, find), group_by: cut.fields, measures: SORTS.map((one) => one.ask), order_by: sort.ask, limit }, signal);
-      return { rows: readRows(table, cut.fields.length), more: table.more, approximate: table.approximate };
+      return { rows: namedFirst(readRows(table, cut.fields.length)), more: table.more, approximate: table.approximate };
     },
     ...usual,
   });

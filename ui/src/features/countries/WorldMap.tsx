@@ -84,7 +84,7 @@ export function WorldMap({ places, bounds, format, measure, bad, marked, onMark 
       >
         <svg viewBox={`0 0 ${world.width * 10} ${world.height * 10}`} aria-hidden="true" focusable="false">
           {Object.entries(OUTLINES).map(([code, path]) => <path key={code} d={path} {...props(code)} />)}
-          {Object.entries(POINTS).filter(([code]) => byCode.has(code)).map(([code, [x, y]]) => <circle key={code} cx={x! * 10} cy={y! * 10} r={44} {...props(code)} />)}
+          {Object.entries(POINTS).filter(([code]) => byCode.has(code)).map(([code, [x, y]]) => <circle key={code} cx={x! * 10} cy={y! * 10} r={58} {...props(code)} />)}
           {current && OUTLINES[current.code] && <path d={OUTLINES[current.code]} className={styles.outline} />}
         </svg>
       </div>
