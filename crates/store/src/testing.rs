@@ -111,7 +111,7 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
     exchange.attributes.set("document", Value::Json("{\"a\":1}".to_owned()));
     exchange
         .attributes
-        .set("key", format!("{:0width$x}", random.below(9), width = if random.one_in(3) { 40 } else { 8 }));
+        .set("key", format!("{:0width$x}", random.below(9), width = [8, 40, 70][random.below(3) as usize]));
     exchange.attributes.set("large", Value::Integer((9_000_000_000_000_000 - 2) + random.below(4) as i64));
     exchange.attributes.set(
         "tags",

@@ -173,6 +173,7 @@ impl SlotTable {
     fn of(columns: Columns, groups: &Groups<'_>) -> Self {
         let places = match columns.dimensions.as_slice() {
             [DimensionColumn::Text(column)] => Places::ByOrd(vec![NO_SLOT; column.num_terms() + 1]),
+            [DimensionColumn::Facts(facts)] => Places::ByOrd(vec![NO_SLOT; facts.num_terms() + 1]),
             _ => Places::ByCodes { places: HashMap::new(), last: Vec::new(), last_slot: NO_SLOT },
         };
         let current = vec![Vec::new(); columns.dimensions.len()];

@@ -134,7 +134,7 @@ impl DimensionColumn {
                     column.values_for_doc(doc).map(|number| Some(band(number as f64, bounds) as u64)),
                 );
             }
-            Self::Facts(facts) => codes.extend(facts.ords(doc).map(Some)),
+            Self::Facts(facts) => codes.extend(facts.codes(doc).map(Some)),
             Self::Empty => {}
         }
         if codes.len() > 1 {

@@ -17,12 +17,14 @@ use super::select::{each_block, of_term};
 /// Whole numbers from here on group by another key than the float that the term holds.
 const WHOLE_BELOW: f64 = 9e15;
 
-/// The values of an attribute in one segment, by the ordinals of their terms.
+/// The values of an attribute in one segment, by the numbers of their terms.
 pub(super) struct FactColumn {
     /// What the terms of the attribute begin with.
     path: String,
     /// The ordinal of the first of these terms.
     base: u64,
+    /// How many there are.
+    count: usize,
     /// For each document the number of its value counted from `base`, plus one; 0 is no value.
     first: Vec<u32>,
     /// Further values of documents with several.
@@ -40,20 +42,20 @@ impl FactColumn {
         let mut column = Self {
             path,
             base: 0,
+            count: 0,
             first: vec![0; max_doc as usize],
             more: HashMap::new(),
             unknown: listed.inverted(),
         };
         let index = segment.reader.inverted_index(segment.layout.facts)?;
         let mut terms = index.terms().range().ge(column.path.as_bytes()).into_stream()?;
-        let mut is_first = true;
         while terms.advance() {
             let Some(value) = terms.key().strip_prefix(column.path.as_bytes()) else { break };
-            if is_first {
-                (column.base, is_first) = (terms.term_ord(), false);
+            if column.count == 0 {
+                column.base = terms.term_ord();
             }
-            let is_known = key_of(value).is_some();
-            let number = (terms.term_ord() - column.base) as u32 + 1;
+            column.count += 1;
+            let (number, is_known) = (column.count as u32, key_of(value).is_some());
             let mut postings = index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
             each_block(&mut postings, |docs| {
                 for doc in docs {
@@ -71,27 +73,32 @@ impl FactColumn {
         }
     }
 
-    /// The ordinals of the values of a document.
-    pub(super) fn ords(&self, doc: u32) -> impl Iterator<Item = u64> {
+    /// How many different values there are at most.
+    pub(super) fn num_terms(&self) -> usize {
+        self.count
+    }
+
+    /// The numbers of the values of a document, from 0.
+    pub(super) fn codes(&self, doc: u32) -> impl Iterator<Item = u64> {
         let first = self.first.get(doc as usize).copied().filter(|number| *number != 0);
         // Most columns have no document with several values.
         let more = if self.more.is_empty() { None } else { self.more.get(&doc) };
         let numbers = first.into_iter().chain(more.into_iter().flatten().copied());
-        numbers.map(|number| self.base + u64::from(number) - 1)
+        numbers.map(|number| u64::from(number) - 1)
     }
 
-    /// The keys of ordinals.
+    /// The keys of values by their numbers.
     pub(super) fn keys(
         &self,
         segment: &Segment,
-        ords: impl Iterator<Item = u64>,
+        codes: impl Iterator<Item = u64>,
     ) -> tantivy::Result<HashMap<u64, Key>> {
         let index = segment.reader.inverted_index(segment.layout.facts)?;
         let mut keys = HashMap::new();
         let mut term = Vec::new();
-        for ord in ords {
-            if let std::collections::hash_map::Entry::Vacant(entry) = keys.entry(ord) {
-                index.terms().ord_to_term(ord, &mut term)?;
+        for code in codes {
+            if let std::collections::hash_map::Entry::Vacant(entry) = keys.entry(code) {
+                index.terms().ord_to_term(self.base + code, &mut term)?;
                 let key = term.strip_prefix(self.path.as_bytes()).and_then(key_of);
                 entry.insert(key.unwrap_or(Key::Null));
             }

@@ -7,7 +7,7 @@
 //! | facts: JSON members, attributes and header names | terms | tests of body members and attributes, existence of headers |
 //! | the exchange itself | stored, compressed | everything else |
 //!
-//! Long words and long member values are kept as 16 bits of hash: few terms instead of one for every random id. What
+//! Long words and long values are kept as 16 bits of hash: few terms instead of one for every random id. What
 //! they find is verified on the stored exchange.
 
 use std::ops::ControlFlow;
@@ -26,7 +26,10 @@ use weir_query::text::each_word;
 use super::source;
 
 /// Longer words and member values are kept as a hash, in bytes.
-const MAX_TERM_BYTES: usize = 24;
+pub(super) const MAX_TERM_BYTES: usize = 24;
+
+/// Longer values of attributes are kept as a hash, in bytes: ids of clients and hashes of keys are grouped by.
+pub(super) const MAX_ATTRIBUTE_BYTES: usize = 64;
 
 /// Members whose names have more bytes together are not indexed.
 const MAX_PATH_BYTES: usize = 200;
@@ -263,7 +266,7 @@ fn facts(subject: &Subject<'_>) -> String {
             }
             if path.byte_length() <= MAX_PATH_BYTES && path.names().all(is_plain) {
                 push_path(side, path, &mut out);
-                push_fact_value(&value, &mut out);
+                push_fact_value(&value, MAX_TERM_BYTES, &mut out);
                 out.push(FACT_END);
             }
             ControlFlow::Continue(())
@@ -275,9 +278,9 @@ fn facts(subject: &Subject<'_>) -> String {
 /// What facts of attributes begin with.
 const ATTRIBUTE: &str = "A";
 
-/// Says that the attributes of an exchange are among its facts, the items of lists too. Earlier releases did not write them,
-/// or said `A` when they had written all but lists.
-pub(super) const ATTRIBUTES_LISTED: &str = "A2";
+/// Says that the attributes of an exchange are among its facts, with items of lists and values of up to
+/// [`MAX_ATTRIBUTE_BYTES`]. Earlier releases did not write them, or fewer, and said `A` or `A2`.
+pub(super) const ATTRIBUTES_LISTED: &str = "A3";
 
 /// No attributes are listed unless all are that can be asked for.
 fn push_attribute_facts(attributes: &Attributes, out: &mut String) {
@@ -291,7 +294,7 @@ fn push_attribute_facts(attributes: &Attributes, out: &mut String) {
                 return ControlFlow::Break(());
             }
             out.push_str(&path);
-            push_fact_value(&value, out);
+            push_fact_value(&value, MAX_ATTRIBUTE_BYTES, out);
             out.push(FACT_END);
             ControlFlow::Continue(())
         });
@@ -373,9 +376,9 @@ pub(super) enum FactValue<'t> {
     Hashed,
 }
 
-fn push_fact_value(value: &FieldValue<'_>, out: &mut String) {
+fn push_fact_value(value: &FieldValue<'_>, longest: usize, out: &mut String) {
     match value {
-        FieldValue::Text(text) if text.len() <= MAX_TERM_BYTES && is_plain(text) => {
+        FieldValue::Text(text) if text.len() <= longest && is_plain(text) => {
             out.push('t');
             out.push_str(text);
         }
@@ -395,10 +398,11 @@ fn push_number(number: f64, out: &mut String) {
     out.push_str(&format!("n{:e}", number + 0.0));
 }
 
-/// The fact of a member with this value, and whether only this value has it.
-pub(super) fn fact_value(value: &FieldValue<'_>) -> (String, bool) {
+/// The fact of a member with this value, where texts of up to `longest` bytes are kept whole, and whether only this value
+/// has it.
+pub(super) fn fact_value(value: &FieldValue<'_>, longest: usize) -> (String, bool) {
     let mut out = String::new();
-    push_fact_value(value, &mut out);
+    push_fact_value(value, longest, &mut out);
     let exact = !matches!(read_fact_value(&out), None | Some(FactValue::Hashed));
     (out, exact)
 }
@@ -484,7 +488,7 @@ mod tests {
             (FieldValue::Float(2.5e-9), Some(FieldValue::Float(2.5e-9))),
             (FieldValue::Bool(true), Some(FieldValue::Bool(true))),
         ] {
-            let (text, exact) = fact_value(&value);
+            let (text, exact) = fact_value(&value, MAX_TERM_BYTES);
             assert_eq!(exact, known.is_some(), "{value:?}");
             let expected = known.map_or(FactValue::Hashed, FactValue::Known);
             assert_eq!(read_fact_value(&text), Some(expected), "{value:?}");

@@ -214,7 +214,7 @@ impl Selector<'_> {
 
     fn of_member(&self, side: Side, names: &[String], op: &Op) -> Result<Selection> {
         let Some(path) = layout::fact_path(side, names) else { return Ok(self.unknown()) };
-        let mut found = self.of_facts(&path, op)?;
+        let mut found = self.of_facts(&path, op, layout::MAX_TERM_BYTES)?;
         let overflown = self.of_term(self.layout.facts, layout::overflow_fact(side).as_bytes())?;
         if !overflown.is_empty() {
             found.unite(&Selection::only_possible(overflown));
@@ -224,7 +224,7 @@ impl Selector<'_> {
 
     fn of_attribute(&self, name: &str, op: &Op) -> Result<Selection> {
         let Some(path) = layout::attribute_path(name) else { return Ok(self.unknown()) };
-        let mut found = self.of_facts(&path, op)?;
+        let mut found = self.of_facts(&path, op, layout::MAX_ATTRIBUTE_BYTES)?;
         let unlisted = self.of_term(self.layout.facts, layout::ATTRIBUTES_LISTED.as_bytes())?.inverted();
         if !unlisted.is_empty() {
             found.unite(&Selection::only_possible(unlisted));
@@ -232,10 +232,10 @@ impl Selector<'_> {
         Ok(found)
     }
 
-    /// Facts of a path with a value for which the comparison holds.
-    fn of_facts(&self, path: &str, op: &Op) -> Result<Selection> {
+    /// Facts of a path with a value for which the comparison holds. Texts of up to `longest` bytes are kept whole.
+    fn of_facts(&self, path: &str, op: &Op, longest: usize) -> Result<Selection> {
         match op {
-            Op::In(operands) => self.of_equal_facts(path, operands),
+            Op::In(operands) => self.of_equal_facts(path, operands, longest),
             Op::Prefix(prefix) => {
                 let mut found = self.nothing();
                 for beginning in layout::fact_prefixes(prefix) {
@@ -247,10 +247,15 @@ impl Selector<'_> {
         }
     }
 
-    fn of_equal_facts(&self, path: &str, operands: &[FieldValue<'static>]) -> Result<Selection> {
+    fn of_equal_facts(
+        &self,
+        path: &str,
+        operands: &[FieldValue<'static>],
+        longest: usize,
+    ) -> Result<Selection> {
         let mut found = self.nothing();
         for operand in operands {
-            let (value, exact) = layout::fact_value(operand);
+            let (value, exact) = layout::fact_value(operand, longest);
             let bits = self.of_term(self.layout.facts, format!("{path}{value}").as_bytes())?;
             found.unite(&if exact { Selection::exact(bits) } else { Selection::only_possible(bits) });
         }
