@@ -110,14 +110,13 @@ async fn a_folder_is_served_and_recorded_as_tyk_would() {
             assert_eq!(body["path"], at_upstream, "{path}");
         }
     }
-    // Three calls are not tracked. A target of the settings also gets the one that no API took.
+    // Three calls are not tracked. A target of the settings is also offered the one that no API took, and makes no record of it.
     let all = |ledger: &Value| {
         let targets = ledger["targets"].as_array().unwrap();
         targets.iter().any(|target| target["kind"] == "tyk" && target["delivered"] == 5)
     };
     weir.wait_for("/api/v1/ledger", all).await;
-    let mut records = records(&redis);
-    assert!(records.remove("/pets-2/dogs").is_some_and(|record| record.listen_path.is_empty()));
+    let records = records(&redis);
     let facts: Vec<[&str; 6]> = records
         .iter()
         .map(|(path, record)| {
