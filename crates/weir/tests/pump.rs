@@ -134,7 +134,7 @@ async fn killed_twenty_times_every_record_is_in_the_store_exactly_once() {
         "{KILLS} kills, {draining} of them with records left in Redis; {count} records, each in the store once; \
          {doubled} doubled in the CSV"
     );
-    assert!(draining >= KILLS / 2, "too few kills met a pump at work");
+    assert!(draining >= KILLS / 4, "too few kills met a pump at work");
     assert!(doubled <= KILLS as u64 * BATCH, "{doubled} rows are doubled");
 }
 
