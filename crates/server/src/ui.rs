@@ -34,7 +34,20 @@ fn find(path: &str) -> Option<&'static File> {
 }
 
 /// First segments of the paths of the page's views.
-const VIEWS: &[&str] = &["", "traffic", "health", "connect", "overview", "users", "companies", "gateway"];
+const VIEWS: &[&str] = &[
+    "",
+    "traffic",
+    "health",
+    "connect",
+    "overview",
+    "users",
+    "companies",
+    "endpoints",
+    "errors",
+    "callers",
+    "countries",
+    "gateway",
+];
 
 /// Whether the page itself is the answer where no file is. Beside its views that is what a browser goes to, so that the
 /// page can say that it has no such view; programs that ask for something that is not here must not get HTML.
