@@ -29,6 +29,13 @@ test("what has no name comes after what has one", () => {
   expect(namedFirst(rows).map((row) => row.values[1])).toEqual(["b", "a", null]);
 });
 
+test("the first calls are drawn although their interval is not over", () => {
+  const starts = [0, 60_000, 120_000, 180_000, 240_000];
+  const answer = table([[new Date(240_000).toISOString(), "a", 2]]);
+  const line = readSeries(answer, { intervalMs: 60_000, starts, from: 0, to: 250_000 }, [{ key: lineKey(["a"]), name: "a" }], 1, 0).series[0]!;
+  expect(line.values).toEqual([0, 0, 0, 0, 2]);
+});
+
 test("counts of an interval that is not over are not drawn, its percentiles are", () => {
   const starts = [0, 60_000, 120_000, 180_000, 240_000];
   const answer = table(starts.map((start) => [new Date(start).toISOString(), "a", 2]));

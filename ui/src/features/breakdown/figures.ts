@@ -86,8 +86,9 @@ export function readSeries(table: Table, columns: Columns, wanted: { key: string
     const line = index.get(lineKey(cells.slice(1, width + 1) as FieldValue[]));
     if (at !== undefined && line !== undefined) series[line]!.values[at] = number(cells[width + 1]);
   }
-  // An interval that has only just begun would look like a fall.
+  // An interval that has only just begun would look like a fall, unless there is nothing to fall from: the first calls are to be seen.
   const last = columns.starts.length - 1;
-  if (empty !== null && last > 3 && columns.starts[last]! + columns.intervalMs > columns.to) series.forEach((line) => (line.values[last] = null));
+  const hasEarlier = series.some((line) => line.values.slice(0, last).some((value) => value));
+  if (empty !== null && last > 3 && hasEarlier && columns.starts[last]! + columns.intervalMs > columns.to) series.forEach((line) => (line.values[last] = null));
   return { ...columns, series };
 }
