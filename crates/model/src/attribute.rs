@@ -14,6 +14,18 @@ pub mod recording {
     pub const TAGS: &str = "recording.tags";
 }
 
+/// Attributes that say where a client is, by OpenTelemetry's names.
+pub mod place {
+    /// Text: two letters of ISO 3166-1.
+    pub const COUNTRY: &str = "geo.country.iso_code";
+    /// Text: city.
+    pub const CITY: &str = "geo.locality.name";
+    /// Degrees north.
+    pub const LATITUDE: &str = "geo.location.lat";
+    /// Degrees east.
+    pub const LONGITUDE: &str = "geo.location.lon";
+}
+
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

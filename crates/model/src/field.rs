@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use weir_kit::Timestamp;
 
-use crate::{Exchange, Value};
+use crate::{Exchange, Value, place};
 
 /// What kind of value a field holds, and so which operators and measures fit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,7 +280,7 @@ fields! {
     "client.address" ["client", "ip"] Keyword "address of the caller"
         |exchange, emit| if let Some(address) = exchange.client.address { emit(FieldValue::Text(Cow::Owned(address.to_string()))) };
     "geo.country.iso_code" ["country"] Keyword "country of the caller, as two letters of ISO 3166-1"
-        |exchange, emit| if let Some(country) = exchange.attributes.text("geo.country.iso_code") { text(country, emit) };
+        |exchange, emit| if let Some(country) = exchange.attributes.text(place::COUNTRY) { text(country, emit) };
     "user_agent.original" ["user_agent"] Keyword "User-Agent header"
         |exchange, emit| if let Some(agent) = exchange.request.headers.text("user-agent") { emit(FieldValue::Text(agent)) };
     "http.request.body.size" ["request_size"] Bytes "size of the request body on the wire"

@@ -16,7 +16,7 @@ pub mod headers;
 pub mod operation;
 pub mod timings;
 
-pub use attribute::{Attributes, Value, recording};
+pub use attribute::{Attributes, Value, place, recording};
 pub use body::{Body, Captured, WhyNot};
 pub use exchange::{Consumer, Exchange, ExchangeId, Identity, Origin, Peer, ProjectId, Request, Response};
 pub use field::{Field, FieldRow, FieldType, FieldValue};

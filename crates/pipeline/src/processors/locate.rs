@@ -11,14 +11,10 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use maxminddb::Reader;
 use serde::Deserialize;
+use weir_model::place::{CITY, COUNTRY, LATITUDE, LONGITUDE};
 use weir_model::{Attributes, Exchange, Value};
 
 use super::{Processor, Verdict};
-
-const COUNTRY: &str = "geo.country.iso_code";
-const CITY: &str = "geo.locality.name";
-const LATITUDE: &str = "geo.location.lat";
-const LONGITUDE: &str = "geo.location.lon";
 
 /// A database of places by address (MaxMind's format), whole in memory.
 pub struct Places {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
+use weir_model::place;
 
 use super::plan::CALLERS;
 
@@ -69,7 +70,7 @@ pub async fn configure(admin: &Url, shop: SocketAddr, galileo: Option<&Galileo>)
         let consumer = admin.put(&format!("consumers/{}", caller.username), consumer).await?;
         admin.key(caller.username, caller.key).await?;
         // All calls come from this machine, which is in no country.
-        let config = json!({ "attributes": { "geo.country.iso_code": caller.country } });
+        let config = json!({ "attributes": { place::COUNTRY: caller.country } });
         let place = json!({ "name": "attributes", "consumer": { "id": consumer["id"] }, "config": config });
         admin.put(&format!("plugins/{}", plugin_id(110 + index)), place).await?;
     }

@@ -1,5 +1,7 @@
 //! Where the parts of a record lie in an exchange, when they have no place of their own there.
 
+use weir_model::place;
+
 /// Names of attributes. Those of Tyk's begin with `tyk.`, the others are OpenTelemetry's.
 #[derive(Debug)]
 pub struct Names {
@@ -99,10 +101,10 @@ pub const NAMES: Names = Names {
     network: "tyk.network",
     graphql: "tyk.graphql",
     mcp: "tyk.mcp",
-    country: "geo.country.iso_code",
-    city: "geo.locality.name",
-    latitude: "geo.location.lat",
-    longitude: "geo.location.lon",
+    country: place::COUNTRY,
+    city: place::CITY,
+    latitude: place::LATITUDE,
+    longitude: place::LONGITUDE,
     geo_names: "tyk.geo_names",
     geo_name_id: "tyk.geo_name_id",
     geo_time_zone: "tyk.geo_time_zone",
