@@ -12,6 +12,7 @@ pub mod kind;
 pub mod priority;
 pub mod schema;
 pub mod secret;
+pub mod text;
 pub mod units;
 
 pub use backoff::Backoff;

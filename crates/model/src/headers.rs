@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use weir_kit::text::lossy;
 
 /// An ordered list of fields. Names keep the case they came in and compare without it; values are bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,10 +22,7 @@ impl Headers {
 
     /// The first value as text, with bytes that are not UTF-8 replaced.
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        // Looking for what is to be replaced is much dearer than seeing that there is nothing.
-        let text =
-            |value| std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed);
-        self.get(name).map(|value| text(value.as_ref()))
+        self.get(name).map(|value| lossy(value))
     }
 
     /// The values of all fields with this name, in order.

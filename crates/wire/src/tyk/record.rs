@@ -10,12 +10,6 @@ use weir_kit::Timestamp;
 /// Text that may lie in the bytes that were read.
 pub type Text<'a> = Cow<'a, str>;
 
-/// Bytes as text; those that are not UTF-8 become U+FFFD.
-pub(super) fn text(bytes: &[u8]) -> Text<'_> {
-    // Looking for what is to be replaced is much dearer than seeing that there is nothing.
-    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
-}
-
 /// One call, as Tyk's gateway records it. Everything at its zero value is what Go's zero record is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record<'a> {

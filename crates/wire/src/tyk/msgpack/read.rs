@@ -1,6 +1,8 @@
 //! Msgpack of any writer, read without trust: lengths are checked against what is there, depth against a limit.
 
-use crate::tyk::record::{self, MAX_ITEMS, Text, Time};
+use weir_kit::text::lossy;
+
+use crate::tyk::record::{MAX_ITEMS, Text, Time};
 
 /// Deepest nesting of values that are passed over.
 const MAX_DEPTH: u32 = 32;
@@ -101,7 +103,7 @@ impl<'a> Reader<'a> {
 
     /// Text; bytes that are not UTF-8 become U+FFFD.
     pub(super) fn text(&mut self) -> Result<Text<'a>, Fault> {
-        self.bytes().map(record::text)
+        self.bytes().map(lossy)
     }
 
     pub(super) fn boolean(&mut self) -> Result<bool, Fault> {

@@ -1,6 +1,8 @@
 //! Protocol Buffers on the wire: varints, lengths, tags.
 
-use crate::tyk::record::{self, MAX_ITEMS, Text, Time};
+use weir_kit::text::lossy;
+
+use crate::tyk::record::{MAX_ITEMS, Text, Time};
 
 /// What is wrong with a value; the field it belongs to is added by the caller.
 pub(super) type Fault = &'static str;
@@ -28,7 +30,7 @@ impl<'a> Value<'a> {
 
     /// Text; bytes that are not UTF-8 become U+FFFD.
     pub(super) fn text(self) -> Result<Text<'a>, Fault> {
-        self.bytes().map(record::text)
+        self.bytes().map(lossy)
     }
 
     pub(super) fn unsigned(self) -> Result<u64, Fault> {
