@@ -36,6 +36,19 @@ pub fn read<C: DeserializeOwned>(settings: Value) -> Result<C, ConfigError> {
     serde_json::from_value(settings).map_err(|error| ConfigError::one("", error.to_string()))
 }
 
+/// The bytes of a checked setting of the kind `Size`: a number, or text such as `16MiB`.
+///
+/// # Errors
+/// A value that is neither, with the key of the setting.
+pub fn size(key: &str, value: &Value) -> Result<usize, ConfigError> {
+    let bytes = match value {
+        Value::String(text) => crate::units::size(text),
+        other => other.as_u64().ok_or_else(|| format!("{other} is not a size")),
+    };
+    let bytes = bytes.map_err(|message| ConfigError::one(key, message))?;
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
 /// One mistake in settings.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {

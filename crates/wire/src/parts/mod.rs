@@ -12,9 +12,8 @@ pub mod url;
 
 use std::time::Duration;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use weir_kit::{ConfigError, Timestamp};
+use weir_kit::Timestamp;
 use weir_model::{ExchangeId, Headers, Peer};
 
 /// An id that comes out the same whenever the same parts are read again, so that what is sent or imported twice is
@@ -28,19 +27,6 @@ pub fn stable_id(started_at: Timestamp, parts: &[&[u8]]) -> ExchangeId {
     let mut random = [0; 16];
     random.copy_from_slice(&hash.finalize()[..16]);
     ExchangeId::with_random(started_at, random)
-}
-
-/// The bytes of a checked setting of the kind `Size`: a number, or text such as `16MiB`.
-///
-/// # Errors
-/// A value that is neither, with the key of the setting.
-pub fn size(key: &str, value: &Value) -> Result<usize, ConfigError> {
-    let bytes = match value {
-        Value::String(text) => weir_kit::units::size(text),
-        other => other.as_u64().ok_or_else(|| format!("{other} is not a size")),
-    };
-    let bytes = bytes.map_err(|message| ConfigError::one(key, message))?;
-    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// The value of the last field with this name, as Kong's loggers read a repeated header.

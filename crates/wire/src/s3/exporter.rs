@@ -16,7 +16,6 @@ use super::parquet::{self, Row};
 use super::sign::{self, Signer};
 use crate::parts::http::{Caller, Options};
 use crate::parts::record::{self, Json, RECORD, RecordOptions};
-use crate::parts::size;
 use crate::parts::tls::{SSL_CA_FILE, SSL_CERT_FILE, SSL_INSECURE_SKIP_VERIFY, SSL_KEY_FILE, TlsSettings};
 use crate::tyk::record::Time;
 use crate::weir;
@@ -118,7 +117,7 @@ pub(super) fn build(settings: Value) -> Result<Built, ConfigError> {
         .map_err(|message| ConfigError::one("flush_interval", message))?;
     let queue = QueueSettings {
         max_batch_size: config.batch_size.max(1),
-        max_batch_bytes: size("object_bytes", &config.object_bytes)?,
+        max_batch_bytes: kind::size("object_bytes", &config.object_bytes)?,
         max_coalescing_delay: delay,
         timeout: Duration::from_secs(120),
         ..QueueSettings::default()

@@ -13,7 +13,6 @@ use super::connection::{self, RedisSettings};
 use super::encode::{Dumps, Profile};
 use super::lists::Encoding;
 use super::normalise::{NormaliseSettings, Normaliser};
-use crate::parts::size;
 
 const TEXTS: FieldKind = FieldKind::Array(&FieldKind::Text);
 
@@ -156,7 +155,7 @@ impl Config {
         for pattern in bad {
             tracing::warn!(pattern, "normalise_urls.custom_patterns: not a regular expression, skipped");
         }
-        let max_body_bytes = size("max_body_bytes", &written.max_body_bytes)?;
+        let max_body_bytes = kind::size("max_body_bytes", &written.max_body_bytes)?;
         let seconds = u64::try_from(written.storage_expiration_time).ok();
         let function = serde_json::from_value(Value::String(written.hash_key_function)).unwrap_or_default();
         Ok(Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde::Deserialize;
 use serde_json::Value;
-use weir_kit::{ConfigError, FieldKind, FieldSpec, kind, units};
+use weir_kit::{ConfigError, FieldKind, FieldSpec, kind};
 
 use super::handler::Recording;
 use crate::plugins::endpoints::{self, Endpoint, Endpoints, Matching};
@@ -71,7 +71,7 @@ struct Config {
 
 fn build(configured: Configured<'_>) -> Result<Arc<dyn Plugin>, ConfigError> {
     let config: Config = kind::read(configured.config.clone())?;
-    let body_bytes = size("body_bytes", &config.body_bytes)?;
+    let body_bytes = kind::size("body_bytes", &config.body_bytes)?;
     let header = |(index, name): (usize, &String)| {
         HeaderName::try_from(name.as_str()).map_err(|_| {
             ConfigError::one(format!("tag_headers.{}", index + 1), format!("not a header name: {name:?}"))
@@ -88,13 +88,4 @@ fn build(configured: Configured<'_>) -> Result<Arc<dyn Plugin>, ConfigError> {
         keep_for: config.keep_for,
         tracked: Endpoints::new("track_endpoints", tracked, config.matching)?,
     }))
-}
-
-fn size(key: &str, value: &Value) -> Result<usize, ConfigError> {
-    let read = match value {
-        Value::String(text) => units::size(text),
-        other => units::size(&other.to_string()),
-    };
-    let bytes = read.map_err(|message| ConfigError::one(key, message))?;
-    usize::try_from(bytes).map_err(|_| ConfigError::one(key, format!("{bytes} is out of range")))
 }
