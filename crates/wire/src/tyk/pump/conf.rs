@@ -338,22 +338,20 @@ fn output(
             None => unsupported.push(format!("pumps.{name}.meta.{key}")),
         }
     }
-    let mut refused: &[&str] = &[];
-    if schema::named(kind.fields, "record").is_some() {
-        let decodes = !KEEPS_BASE64.contains(&kind.name);
+    let changes_records = schema::named(kind.fields, "record").is_some();
+    let decodes = changes_records && !KEEPS_BASE64.contains(&kind.name);
+    if changes_records {
         config.insert("record".to_owned(), changes(pump, global, decodes));
-        if !decodes {
-            refused = &CHANGES[3..];
-        }
-    } else {
-        refused = CHANGES;
     }
-    let given = refused.iter().filter(|key| pump.contains_key(**key));
+    let refused = CHANGES.iter().filter(|_| !changes_records).chain(DECODES.iter().filter(|_| !decodes));
+    let given = refused.filter(|key| pump.contains_key(**key));
     unsupported.extend(given.map(|key| format!("pumps.{name}.{key}")));
-    let mut filters = pump.get("filters").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut filters = pump.get("filters").filter(|filters| !filters.is_null()).cloned();
     // Go's tools write null for an empty list.
-    filters.retain(|_, list| !list.is_null());
-    let filters = serde_json::from_value(Value::Object(filters))
+    if let Some(Value::Object(lists)) = &mut filters {
+        lists.retain(|_, list| !list.is_null());
+    }
+    let filters = serde_json::from_value(filters.unwrap_or_else(|| json!({})))
         .map_err(|error| ConfigError::one("filters", error.to_string()))?;
     let config = schema::check(kind.fields, Value::Object(config))?;
     (kind.build)(config.clone())?;
@@ -366,14 +364,11 @@ fn output(
     })
 }
 
-/// Members that change a record before it goes out; the last two take it out of Base64.
-const CHANGES: &[&str] = &[
-    "omit_detailed_recording",
-    "max_record_size",
-    "ignore_fields",
-    "raw_request_decoded",
-    "raw_response_decoded",
-];
+/// Members that change a record before it goes out.
+const CHANGES: &[&str] = &["omit_detailed_recording", "max_record_size", "ignore_fields"];
+
+/// Members that take its dumps out of Base64.
+const DECODES: &[&str] = &["raw_request_decoded", "raw_response_decoded"];
 
 /// What is changed of a record before it goes out: the pump's own word goes before the general one.
 fn changes(pump: &Map<String, Value>, global: &Map<String, Value>, decodes: bool) -> Value {
@@ -544,6 +539,7 @@ mod tests {
             (json!({"analytics_storage_config": {"port": "x"}}), "analytics_storage_config.port: "),
             (json!({"pumps": {"galileo": {"meta": {}}}}), "pumps.galileo.service_token: "),
             (json!({"pumps": {"galileo": 1}}), "pumps.galileo: is not an object"),
+            (json!({"pumps": {"csv": {"meta": {"csv_dir": "/a"}, "filters": 5}}}), "pumps.csv.filters: "),
         ] {
             let error = conf(&file, &[]).unwrap_err().to_string();
             assert!(error.starts_with(said), "{error}");
