@@ -25,6 +25,7 @@ pub fn load(
     }
     fetch_secrets(SETTINGS, &mut written, "", &mut problems);
     problems.extend(targets::problems(written.get("targets")));
+    problems.extend(two_configurations(written.get("gateway")));
     let checked = schema::check(SETTINGS, Value::Object(written)).and_then(|complete| {
         serde_path_to_error::deserialize(complete).map_err(|error| {
             let key = error.path().to_string();
@@ -36,6 +37,15 @@ pub fn load(
         Ok(_) => Err(ConfigError { problems }),
         Err(error) => Err(ConfigError { problems: problems.into_iter().chain(error.problems).collect() }),
     }
+}
+
+/// A gateway has its configuration from one place.
+fn two_configurations(gateway: Option<&Value>) -> Option<Problem> {
+    let given = |key| gateway.and_then(|gateway| gateway.get(key)).is_some_and(|value| !value.is_null());
+    (given("declarative_config") && given("tyk_definitions")).then(|| Problem {
+        key: "gateway.tyk_definitions".to_owned(),
+        message: "give either gateway.declarative_config or gateway.tyk_definitions, not both".to_owned(),
+    })
 }
 
 fn read_file(file: &Path, problems: &mut Vec<Problem>) -> Map<String, Value> {

@@ -242,7 +242,7 @@ fn open_admin(
 fn declarative(ours: &settings::Gateway) -> Result<Option<(&Path, String)>> {
     match (&ours.declarative_config, &ours.tyk_definitions) {
         (None, None) => Ok(None),
-        (Some(file), None) => {
+        (Some(file), _) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
             Ok(Some((file, text)))
         }
@@ -252,9 +252,6 @@ fn declarative(ours: &settings::Gateway) -> Result<Option<(&Path, String)>> {
                 tracing::warn!("not taken over from {}: {key}", path.display());
             }
             Ok(Some((path, conversion.declarative.to_string())))
-        }
-        (Some(_), Some(_)) => {
-            anyhow::bail!("give either gateway.declarative_config or gateway.tyk_definitions, not both")
         }
     }
 }
