@@ -85,18 +85,27 @@ const fn flag(name: &'static str, about: &'static str) -> FieldSpec {
     FieldSpec { default: Some("false"), ..FieldSpec::new(name, FieldKind::Boolean, about) }
 }
 
-pub(super) const FIELDS: &[FieldSpec] = &[
-    MONGO_URL,
-    MONGO_USE_SSL,
-    SKIP_VERIFY,
-    INVALID_HOSTNAMES,
-    CA_FILE,
-    PEM_KEYFILE,
-    DB_TYPE,
-    OMIT_INDEX_CREATION,
-    CONSISTENCY,
-    DRIVER,
-    DIRECT,
+/// The settings of the connection, and these.
+macro_rules! connected {
+    ($($field:expr),* $(,)?) => {
+        &[
+            MONGO_URL,
+            MONGO_USE_SSL,
+            SKIP_VERIFY,
+            INVALID_HOSTNAMES,
+            CA_FILE,
+            PEM_KEYFILE,
+            DB_TYPE,
+            OMIT_INDEX_CREATION,
+            CONSISTENCY,
+            DRIVER,
+            DIRECT,
+            $($field),*
+        ]
+    };
+}
+
+pub(super) const FIELDS: &[FieldSpec] = connected![
     FieldSpec {
         default: Some("\"tyk_analytics\""),
         ..FieldSpec::new("collection_name", FieldKind::Text, "collection of the documents")
@@ -115,35 +124,9 @@ pub(super) const FIELDS: &[FieldSpec] = &[
     RECORD,
 ];
 
-pub(super) const SELECTIVE_FIELDS: &[FieldSpec] = &[
-    MONGO_URL,
-    MONGO_USE_SSL,
-    SKIP_VERIFY,
-    INVALID_HOSTNAMES,
-    CA_FILE,
-    PEM_KEYFILE,
-    DB_TYPE,
-    OMIT_INDEX_CREATION,
-    CONSISTENCY,
-    DRIVER,
-    DIRECT,
-    BATCH_BYTES,
-    DOCUMENT_BYTES,
-    RECORD,
-];
+pub(super) const SELECTIVE_FIELDS: &[FieldSpec] = connected![BATCH_BYTES, DOCUMENT_BYTES, RECORD,];
 
-pub(super) const AGGREGATE_FIELDS: &[FieldSpec] = &[
-    MONGO_URL,
-    MONGO_USE_SSL,
-    SKIP_VERIFY,
-    INVALID_HOSTNAMES,
-    CA_FILE,
-    PEM_KEYFILE,
-    DB_TYPE,
-    OMIT_INDEX_CREATION,
-    CONSISTENCY,
-    DRIVER,
-    DIRECT,
+pub(super) const AGGREGATE_FIELDS: &[FieldSpec] = connected![
     flag("use_mixed_collection", "keep all organisations in `tyk_analytics_aggregates`, too"),
     TRACK_ALL_PATHS,
     IGNORE_TAG_PREFIX_LIST,
