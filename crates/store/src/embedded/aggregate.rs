@@ -72,16 +72,17 @@ struct Task<'s> {
 
 impl<'s> Task<'s> {
     fn of(segment: &'s Segment, selection: Selection, columns: Option<Columns>) -> Self {
-        let mut by_source = selection.possible().clone();
-        let mut doubtful = selection.doubtful();
-        match columns.as_ref().map(|columns| &columns.unknown) {
-            None => doubtful = Bits::none(segment.reader.max_doc()),
-            Some(None) => by_source = Bits::none(segment.reader.max_doc()),
+        let none = || Bits::none(segment.reader.max_doc());
+        let (by_source, doubtful) = match columns.as_ref().map(|columns| &columns.unknown) {
+            None => (selection.possible().clone(), none()),
+            Some(None) => (none(), selection.doubtful()),
             Some(Some(unknown)) => {
+                let (mut by_source, mut doubtful) = (selection.possible().clone(), selection.doubtful());
                 by_source.intersect(unknown);
                 doubtful.remove(unknown);
+                (by_source, doubtful)
             }
-        }
+        };
         Self { segment, selection, columns, by_source, doubtful }
     }
 
