@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::load::{Latencies, answer};
 use support::redis::Server;
 use support::{Weir, upstream};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use weir_wire::tyk::{lists, msgpack};
 
@@ -76,18 +77,13 @@ async fn load(weir: &Weir, counter: &Arc<AtomicU64>, length: Duration) -> Load {
     let callers: Vec<_> = (0..CALLERS).map(|_| call()).collect();
     tokio::time::sleep(length).await;
     stop.store(true, Ordering::Relaxed);
-    let mut latencies = Vec::new();
-    for caller in callers {
-        latencies.extend(caller.await.unwrap());
-    }
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize];
+    let latencies = Latencies::of(callers).await;
     Load {
-        calls: latencies.len() as u64,
-        calls_per_second: latencies.len() as u64 / length.as_secs().max(1),
-        latency_p50: at(0.5),
-        latency_p99: at(0.99),
-        latency_max: latencies[latencies.len() - 1],
+        calls: latencies.calls(),
+        calls_per_second: latencies.per_second(length),
+        latency_p50: latencies.at(0.5),
+        latency_p99: latencies.at(0.99),
+        latency_max: latencies.longest(),
     }
 }
 
@@ -102,30 +98,11 @@ async fn call_until(stop: Arc<AtomicBool>, address: SocketAddr, counter: Arc<Ato
         let head = format!("GET /drill/{number} HTTP/1.1\r\nhost: a.test\r\n\r\n");
         let sent = Instant::now();
         connection.write_all(head.as_bytes()).await.unwrap();
-        let body = answer(&mut connection).await;
+        let body: Value = serde_json::from_slice(&answer(&mut connection).await).unwrap();
         assert_eq!(body["path"], format!("/drill/{number}"));
         latencies.push(sent.elapsed());
     }
     latencies
-}
-
-async fn answer(connection: &mut BufReader<TcpStream>) -> Value {
-    let mut line = String::new();
-    connection.read_line(&mut line).await.unwrap();
-    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
-    let mut length = 0;
-    while line != "\r\n" {
-        line.clear();
-        connection.read_line(&mut line).await.unwrap();
-        if let Some((name, value)) = line.trim_end().split_once(": ")
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).await.unwrap();
-    serde_json::from_slice(&body).unwrap()
 }
 
 fn target(ledger: &Value) -> &Value {

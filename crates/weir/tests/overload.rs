@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
+use support::load::{Latencies, answer};
 use support::{Memory, Weir, upstream};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// Small rooms, so that they overflow: what they bound together is stated by [`OWN_BYTES_MAX`].
@@ -154,17 +155,12 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
         memory = memory.most(weir.memory());
     }
     stop.store(true, Ordering::Relaxed);
-    let mut latencies = Vec::new();
-    for caller in callers {
-        latencies.extend(caller.await.unwrap());
-    }
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize];
+    let latencies = Latencies::of(callers).await;
     Storm {
-        calls: latencies.len() as u64,
-        calls_per_second: latencies.len() as u64 / length.as_secs().max(1),
-        latency_p50: at(0.5),
-        latency_p99: at(0.99),
+        calls: latencies.calls(),
+        calls_per_second: latencies.per_second(length),
+        latency_p50: latencies.at(0.5),
+        latency_p99: latencies.at(0.99),
         memory,
     }
 }
@@ -196,27 +192,6 @@ async fn call_until(
         latencies.push(sent.elapsed());
     }
     latencies
-}
-
-async fn answer(connection: &mut BufReader<TcpStream>) -> Vec<u8> {
-    let mut line = String::new();
-    connection.read_line(&mut line).await.unwrap();
-    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
-    let mut length = None;
-    loop {
-        line.clear();
-        connection.read_line(&mut line).await.unwrap();
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = Some(value.parse().unwrap());
-            }
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut body = vec![0; length.expect("the echo has a length")];
-    connection.read_exact(&mut body).await.unwrap();
-    body
 }
 
 /// The ledger once nothing is held anywhere.

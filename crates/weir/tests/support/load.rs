@@ -1,0 +1,62 @@
+//! Calls on connections that are kept, and how long they took, for drills under load.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+/// The body of an answer, which must be a success with a length.
+pub async fn answer(connection: &mut BufReader<TcpStream>) -> Vec<u8> {
+    let mut line = String::new();
+    connection.read_line(&mut line).await.unwrap();
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    let mut length = None;
+    loop {
+        line.clear();
+        connection.read_line(&mut line).await.unwrap();
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = Some(value.parse().unwrap());
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut body = vec![0; length.expect("the answer has a length")];
+    connection.read_exact(&mut body).await.unwrap();
+    body
+}
+
+/// How long calls took, the shortest first.
+pub struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// Those of all callers, once they have ended.
+    pub async fn of(callers: Vec<JoinHandle<Vec<Duration>>>) -> Self {
+        let mut latencies = Vec::new();
+        for caller in callers {
+            latencies.extend(caller.await.unwrap());
+        }
+        latencies.sort_unstable();
+        Self(latencies)
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Calls a second, when they were made in this time.
+    pub fn per_second(&self, length: Duration) -> u64 {
+        self.calls() / length.as_secs().max(1)
+    }
+
+    /// What this share of them stayed below.
+    pub fn at(&self, share: f64) -> Duration {
+        self.0[(self.0.len() as f64 * share) as usize]
+    }
+
+    pub fn longest(&self) -> Duration {
+        self.0[self.0.len() - 1]
+    }
+}
