@@ -15,7 +15,7 @@ use serde_json::Value;
 use weir_kit::Timestamp;
 use weir_model::{Body, Exchange};
 use weir_pipeline::{Imported, ImporterKind};
-use weir_wire::galileo::{decode, encode};
+use weir_wire::galileo::{decode, encode, first};
 use weir_wire::{access_log, har, moesif, runscope, weir};
 
 const EVENTS: usize = 1_000;
@@ -53,27 +53,30 @@ fn import(kind: &ImporterKind, file: &[u8]) -> Imported {
     out
 }
 
-fn alf(body_bytes: usize) {
+type Plan = fn(&[Arc<Exchange>], &str, Option<&str>, &encode::Profile) -> encode::Plan;
+
+fn alf(version: &str, plan: Plan, body_bytes: usize) {
     let batch: Vec<Arc<Exchange>> =
         (0..EVENTS).map(|number| Arc::new(exchange(number, body_bytes))).collect();
     let profile = encode::Profile { log_bodies: body_bytes > 0, ..encode::Profile::default() };
-    let plan = || encode::plan(&batch, "token", None, &profile);
+    let plan = || plan(&batch, "token", None, &profile);
     let call = plan().calls.remove(0);
     let (body, events) = (call.body, call.entries.len());
-    measure("alf_encode", body_bytes, events, body.len(), || {
+    let name = |what: &str| format!("alf_{version}_{what}");
+    measure(&name("encode"), body_bytes, events, body.len(), || {
         black_box(plan());
     });
     let tree: Value = serde_json::from_slice(&body).expect("what was written is JSON");
-    measure("floor_serde_json_write_tree", body_bytes, events, body.len(), || {
+    measure(&name("floor_serde_json_write_tree"), body_bytes, events, body.len(), || {
         black_box(serde_json::to_vec(&tree).expect("a tree serialises"));
     });
-    measure("alf_decode", body_bytes, events, body.len(), || {
+    measure(&name("decode"), body_bytes, events, body.len(), || {
         black_box(decode::call(&body, Some("key")).expect("what was written is read"));
     });
-    measure("floor_serde_json_read_tree", body_bytes, events, body.len(), || {
+    measure(&name("floor_serde_json_read_tree"), body_bytes, events, body.len(), || {
         black_box(serde_json::from_slice::<Value>(&body).expect("what was written is JSON"));
     });
-    measure("floor_serde_json_skip", body_bytes, events, body.len(), || {
+    measure(&name("floor_serde_json_skip"), body_bytes, events, body.len(), || {
         black_box(serde_json::from_slice::<IgnoredAny>(&body).expect("what was written is JSON"));
     });
 }
@@ -167,7 +170,8 @@ fn file(kind: &ImporterKind, renderer: &weir_pipeline::RendererKind, body_bytes:
 
 fn main() {
     for body_bytes in [0, 2_048] {
-        alf(body_bytes);
+        alf("1.1.0", encode::plan, body_bytes);
+        alf("1.0.0", first::encode::plan, body_bytes);
         moesif(body_bytes);
         messages(body_bytes);
         file(&har::IMPORTER, &har::RENDERER, body_bytes);
