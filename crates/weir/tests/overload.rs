@@ -165,7 +165,8 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
     }
 }
 
-/// One connection that sends call after call, at this interval when there is one; gives how long each took.
+/// One connection that sends call after call; gives how long each took. With an interval, calls come at random with this time
+/// between two of them on average, as those of many independent clients do.
 async fn call_until(
     stop: Arc<AtomicBool>,
     address: SocketAddr,
@@ -177,21 +178,35 @@ async fn call_until(
     let mut latencies = Vec::new();
     let mut due = tokio::time::Instant::now();
     while !stop.load(Ordering::Relaxed) {
+        let body = words(&mut random);
+        let mut call =
+            format!("POST /echo HTTP/1.1\r\nhost: a.test\r\ncontent-length: {}\r\n\r\n", body.len());
+        call.push_str(&body);
         if let Some(interval) = interval {
-            due += interval;
+            due += interval.mul_f64(-(1.0 - random.random::<f64>()).ln());
             tokio::time::sleep_until(due).await;
         }
-        // Words that no other call has: the dear case for a full-text index.
-        let words: Vec<String> =
-            (0..3_000).map(|_| format!("{:x}", random.random_range(0..u64::MAX) >> 24)).collect();
-        let body = words.join(" ");
-        let head = format!("POST /echo HTTP/1.1\r\nhost: a.test\r\ncontent-length: {}\r\n\r\n", body.len());
         let sent = Instant::now();
-        connection.write_all((head + &body).as_bytes()).await.unwrap();
-        assert_eq!(answer(&mut connection).await, body.as_bytes());
+        connection.write_all(call.as_bytes()).await.unwrap();
+        let answer = answer(&mut connection).await;
         latencies.push(sent.elapsed());
+        assert!(answer == body.as_bytes(), "the answer is not what was sent");
     }
     latencies
+}
+
+/// 33 KB of words that no other call has: the dear case for a full-text index. Made quickly, since the calls of other callers
+/// would wait for it.
+fn words(random: &mut impl Rng) -> String {
+    let mut body = String::with_capacity(3_000 * 11);
+    for _ in 0..3_000 {
+        let number: u64 = random.random();
+        body.extend(
+            (0..10).map(|digit| char::from(b"0123456789abcdef"[(number >> (4 * digit) & 15) as usize])),
+        );
+        body.push(' ');
+    }
+    body
 }
 
 /// The ledger once nothing is held anywhere.
