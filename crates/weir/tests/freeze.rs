@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::load::{Latencies, answer};
+use support::load::{Latencies, Pace, answer};
 use support::redis::Server;
 use support::{Weir, upstream};
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -23,7 +23,7 @@ use weir_wire::tyk::{lists, msgpack};
 
 const CALLERS: u64 = 16;
 /// Calls a second of one caller: below what this machine can, so that the two runs have the same load.
-const CALLS_PER_SECOND: u64 = 50;
+const CALLS_PER_SECOND: u32 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_slows_no_call_and_loses_no_record() {
@@ -73,8 +73,8 @@ struct Load {
 /// Calls with numbers of their own, each answered in full.
 async fn load(weir: &Weir, counter: &Arc<AtomicU64>, length: Duration) -> Load {
     let stop = Arc::new(AtomicBool::new(false));
-    let call = || tokio::spawn(call_until(stop.clone(), weir.address("proxy"), counter.clone()));
-    let callers: Vec<_> = (0..CALLERS).map(|_| call()).collect();
+    let call = |seed| tokio::spawn(call_until(stop.clone(), weir.address("proxy"), counter.clone(), seed));
+    let callers: Vec<_> = (0..CALLERS).map(call).collect();
     tokio::time::sleep(length).await;
     stop.store(true, Ordering::Relaxed);
     let latencies = Latencies::of(callers).await;
@@ -87,13 +87,17 @@ async fn load(weir: &Weir, counter: &Arc<AtomicU64>, length: Duration) -> Load {
     }
 }
 
-async fn call_until(stop: Arc<AtomicBool>, address: SocketAddr, counter: Arc<AtomicU64>) -> Vec<Duration> {
+async fn call_until(
+    stop: Arc<AtomicBool>,
+    address: SocketAddr,
+    counter: Arc<AtomicU64>,
+    seed: u64,
+) -> Vec<Duration> {
     let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
     let mut latencies = Vec::new();
-    let mut due = tokio::time::Instant::now();
+    let mut pace = Pace::new(Duration::from_secs(1) / CALLS_PER_SECOND, seed);
     while !stop.load(Ordering::Relaxed) {
-        due += Duration::from_secs(1) / u32::try_from(CALLS_PER_SECOND).unwrap();
-        tokio::time::sleep_until(due).await;
+        pace.next().await;
         let number = counter.fetch_add(1, Ordering::Relaxed);
         let head = format!("GET /drill/{number} HTTP/1.1\r\nhost: a.test\r\n\r\n");
         let sent = Instant::now();

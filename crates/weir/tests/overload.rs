@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use support::load::{Latencies, answer};
+use support::load::{Latencies, Pace, answer};
 use support::{Memory, Weir, upstream};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -165,8 +165,8 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
     }
 }
 
-/// One connection that sends call after call; gives how long each took. With an interval, calls come at random with this time
-/// between two of them on average, as those of many independent clients do.
+/// One connection that sends call after call, with this time between them on average when there is one; gives how long each
+/// took.
 async fn call_until(
     stop: Arc<AtomicBool>,
     address: SocketAddr,
@@ -176,15 +176,14 @@ async fn call_until(
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
     let mut latencies = Vec::new();
-    let mut due = tokio::time::Instant::now();
+    let mut pace = interval.map(|interval| Pace::new(interval, seed));
     while !stop.load(Ordering::Relaxed) {
         let body = words(&mut random);
         let mut call =
             format!("POST /echo HTTP/1.1\r\nhost: a.test\r\ncontent-length: {}\r\n\r\n", body.len());
         call.push_str(&body);
-        if let Some(interval) = interval {
-            due += interval.mul_f64(-(1.0 - random.random::<f64>()).ln());
-            tokio::time::sleep_until(due).await;
+        if let Some(pace) = &mut pace {
+            pace.next().await;
         }
         let sent = Instant::now();
         connection.write_all(call.as_bytes()).await.unwrap();

@@ -2,9 +2,32 @@
 
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+/// When one of many independent clients calls: at random, with the same time between two calls on average.
+pub struct Pace {
+    interval: Duration,
+    due: Instant,
+    random: StdRng,
+}
+
+impl Pace {
+    pub fn new(interval: Duration, seed: u64) -> Self {
+        Self { interval, due: Instant::now(), random: StdRng::seed_from_u64(seed) }
+    }
+
+    /// Waits for the moment of the next call; not at all when it has passed.
+    pub async fn next(&mut self) {
+        let share: f64 = self.random.random();
+        self.due += self.interval.mul_f64(-(1.0 - share).ln());
+        sleep_until(self.due).await;
+    }
+}
 
 /// The body of an answer, which must be a success with a length.
 pub async fn answer(connection: &mut BufReader<TcpStream>) -> Vec<u8> {
