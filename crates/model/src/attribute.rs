@@ -67,26 +67,48 @@ impl From<String> for Value {
 
 /// Facts by name, in the order they were added; a name occurs once. Names that a format knows are not copied.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Attributes(Vec<(Cow<'static, str>, Value)>);
+pub struct Attributes {
+    facts: Vec<(Cow<'static, str>, Value)>,
+    /// The [`sign`]s of all names, so that most names that are not here are not looked for.
+    signs: u64,
+}
+
+/// A bit for a name; different names may have the same.
+fn sign(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let at = |index: usize| bytes.get(index).map_or(0, |byte| usize::from(*byte));
+    // Names of one format begin alike; those of one length differ mostly at their end.
+    let length = bytes.len();
+    1 << ((length * 7 + at(length / 2) * 5 + at(length.wrapping_sub(1)) * 3 + at(length.wrapping_sub(4)))
+        & 63)
+}
 
 impl Attributes {
     /// None yet, with room for so many.
     pub fn with_capacity(count: usize) -> Self {
-        Self(Vec::with_capacity(count))
+        Self { facts: Vec::with_capacity(count), signs: 0 }
     }
 
     /// Sets a fact, replacing an earlier one of the same name.
     pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some(slot) => slot.1 = value,
-            None => self.0.push((name, value)),
+        let sign = sign(&name);
+        if self.signs & sign != 0
+            && let Some(slot) = self.facts.iter_mut().find(|(known, _)| *known == name)
+        {
+            slot.1 = value;
+            return;
         }
+        self.signs |= sign;
+        self.facts.push((name, value));
     }
 
     /// The fact of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        if self.signs & sign(name) == 0 {
+            return None;
+        }
+        self.facts.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The text of the fact of this name, when it is text.
@@ -99,16 +121,16 @@ impl Attributes {
 
     /// All facts in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+        self.facts.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.facts.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.facts.is_empty()
     }
 }
