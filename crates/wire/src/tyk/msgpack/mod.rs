@@ -12,28 +12,27 @@ use super::record::{
 
 /// Reads one record. Total: foreign bytes are an error that says where they stop to make sense.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
-    let whole = |reason: Fault| Unreadable::new("record", reason);
+    let whole = |reason: Fault| Unreadable::new("record", reason.to_string());
     if bytes.len() > MAX_RECORD_BYTES {
-        return Err(whole(format!("{} bytes are more than {MAX_RECORD_BYTES}", bytes.len())));
+        return Err(whole(Fault::new(format!("{} bytes are more than {MAX_RECORD_BYTES}", bytes.len()))));
     }
     let mut reader = Reader::new(bytes);
-    let entries = reader.map().map_err(whole)?.ok_or_else(|| whole("nil".to_owned()))?;
+    let entries = reader.map().map_err(whole)?.ok_or_else(|| whole(Fault::new("nil")))?;
     let mut record = Record::default();
     let mut expected = 0;
     let mut timed = false;
     for _ in 0..entries {
-        let name = reader.name().map_err(whole)?;
-        let Some(at) = position(name, expected) else {
-            reader.skip().map_err(|reason| Unreadable::new("unknown field", reason))?;
+        let Some(at) = next_field(&mut reader, expected).map_err(whole)? else {
+            reader.skip().map_err(|reason| Unreadable::new("unknown field", reason.to_string()))?;
             continue;
         };
         let (name, read) = FIELDS[at];
-        read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name, reason))?;
+        read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name, reason.to_string()))?;
         timed |= name == "TimeStamp";
         expected = at + 1;
     }
     if reader.left() > 0 {
-        return Err(whole(format!("{} bytes follow it", reader.left())));
+        return Err(whole(Fault::new(format!("{} bytes follow it", reader.left()))));
     }
     if !timed {
         return Err(Unreadable::new("TimeStamp", "is missing"));
@@ -83,13 +82,15 @@ const FIELDS: [(&str, Read); 35] = [
     ("CollectionName", |record, value| value.text().map(|text| record.collection_name = text)),
 ];
 
-/// Where the field of this name stands, looked for first where it is expected.
-fn position(name: &[u8], expected: usize) -> Option<usize> {
-    let is_here = |(known, _): &(&str, Read)| known.as_bytes() == name;
-    match FIELDS.get(expected) {
-        Some(field) if is_here(field) => Some(expected),
-        _ => FIELDS.iter().position(is_here),
+/// Takes a name and gives where the field of this name stands, looked for first where it is expected.
+fn next_field(reader: &mut Reader<'_>, expected: usize) -> Result<Option<usize>, Fault> {
+    if let Some((name, _)) = FIELDS.get(expected)
+        && reader.is_name(name)
+    {
+        return Ok(Some(expected));
     }
+    let name = reader.name()?;
+    Ok(FIELDS.iter().position(|(known, _)| known.as_bytes() == name))
 }
 
 /// Reads a map, handing each entry's name to `entry`.
@@ -99,7 +100,7 @@ fn members<'a>(
 ) -> Result<(), Fault> {
     for _ in 0..value.map()?.unwrap_or(0) {
         let name = value.name()?;
-        entry(name, value).map_err(|fault| format!("{}: {fault}", String::from_utf8_lossy(name)))?;
+        entry(name, value).map_err(|fault| fault.within(name))?;
     }
     Ok(())
 }

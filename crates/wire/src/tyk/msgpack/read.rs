@@ -1,5 +1,8 @@
 //! Msgpack of any writer, read without trust: lengths are checked against what is there, depth against a limit.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use weir_kit::text::lossy;
 
 use crate::tyk::record::{MAX_ITEMS, Text, Time};
@@ -7,8 +10,34 @@ use crate::tyk::record::{MAX_ITEMS, Text, Time};
 /// Deepest nesting of values that are passed over.
 const MAX_DEPTH: u32 = 32;
 
-/// What is wrong with a value; the field it belongs to is added by the caller.
-pub(super) type Fault = String;
+/// What is wrong with a value; the field it belongs to is added by the caller. As large as a pointer, so that what was
+/// read comes back in registers.
+#[derive(Debug)]
+pub(super) struct Fault(Box<Cow<'static, str>>);
+
+impl Fault {
+    #[cold]
+    pub(super) fn new(words: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(words.into()))
+    }
+
+    /// The same, said of a part of the value.
+    #[cold]
+    pub(super) fn within(self, part: &[u8]) -> Self {
+        Self::new(format!("{}: {self}", String::from_utf8_lossy(part)))
+    }
+
+    #[cold]
+    fn expected(what: &'static str, found: u8) -> Self {
+        Self::new(format!("expected {what}, not 0x{found:02x}"))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Reads values one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -29,19 +58,24 @@ impl<'a> Reader<'a> {
     }
 
     fn items(&mut self, length: usize) -> Result<usize, Fault> {
-        self.items = self.items.checked_sub(length).ok_or_else(|| format!("more than {MAX_ITEMS} items"))?;
+        self.items = self
+            .items
+            .checked_sub(length)
+            .ok_or_else(|| Fault::new(format!("more than {MAX_ITEMS} items")))?;
         Ok(length)
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
         let (taken, rest) =
-            self.rest.split_at_checked(length).ok_or_else(|| "the bytes end within it".to_owned())?;
+            self.rest.split_at_checked(length).ok_or_else(|| Fault::new("the bytes end within it"))?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {
-        Ok(self.take(1)?[0])
+        let (byte, rest) = self.rest.split_first().ok_or_else(|| Fault::new("the bytes end within it"))?;
+        self.rest = rest;
+        Ok(*byte)
     }
 
     /// A big-endian number of 1 to 8 bytes.
@@ -50,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     fn length(&mut self, width: usize) -> Result<usize, Fault> {
-        usize::try_from(self.number(width)?).map_err(|_| "too long".to_owned())
+        usize::try_from(self.number(width)?).map_err(|_| Fault::new("too long"))
     }
 
     /// Whether a nil comes next; it is taken.
@@ -71,7 +105,7 @@ impl<'a> Reader<'a> {
             short @ 0x80..=0x8F => usize::from(short & 0x0F),
             0xDE => self.length(2)?,
             0xDF => self.length(4)?,
-            other => return Err(format!("expected a map, not 0x{other:02x}")),
+            other => return Err(Fault::expected("a map", other)),
         };
         self.items(length).map(Some)
     }
@@ -83,7 +117,7 @@ impl<'a> Reader<'a> {
             short @ 0x90..=0x9F => usize::from(short & 0x0F),
             0xDC => self.length(2)?,
             0xDD => self.length(4)?,
-            other => return Err(format!("expected a list, not 0x{other:02x}")),
+            other => return Err(Fault::expected("a list", other)),
         };
         self.items(length).map(Some)
     }
@@ -96,7 +130,7 @@ impl<'a> Reader<'a> {
             0xC4 | 0xD9 => self.length(1)?,
             0xC5 | 0xDA => self.length(2)?,
             0xC6 | 0xDB => self.length(4)?,
-            other => return Err(format!("expected text, not 0x{other:02x}")),
+            other => return Err(Fault::expected("text", other)),
         };
         self.take(length)
     }
@@ -110,7 +144,7 @@ impl<'a> Reader<'a> {
         match self.byte()? {
             0xC0 | 0xC2 => Ok(false),
             0xC3 => Ok(true),
-            other => Err(format!("expected true or false, not 0x{other:02x}")),
+            other => Err(Fault::expected("true or false", other)),
         }
     }
 
@@ -119,7 +153,7 @@ impl<'a> Reader<'a> {
         match self.number_value()? {
             Number::Signed(value) => Ok(value),
             Number::Unsigned(value) => {
-                i64::try_from(value).map_err(|_| format!("{value} is larger than 63 bits"))
+                i64::try_from(value).map_err(|_| Fault::new(format!("{value} is larger than 63 bits")))
             }
             Number::Float(value) => whole(value),
         }
@@ -128,9 +162,12 @@ impl<'a> Reader<'a> {
     pub(super) fn unsigned(&mut self) -> Result<u64, Fault> {
         match self.number_value()? {
             Number::Unsigned(value) => Ok(value),
-            Number::Signed(value) => u64::try_from(value).map_err(|_| format!("{value} is negative")),
-            Number::Float(value) => whole(value)
-                .and_then(|value| u64::try_from(value).map_err(|_| format!("{value} is negative"))),
+            Number::Signed(value) => {
+                u64::try_from(value).map_err(|_| Fault::new(format!("{value} is negative")))
+            }
+            Number::Float(value) => whole(value).and_then(|value| {
+                u64::try_from(value).map_err(|_| Fault::new(format!("{value} is negative")))
+            }),
         }
     }
 
@@ -163,7 +200,7 @@ impl<'a> Reader<'a> {
             0xD3 => Number::Signed(self.number(8)? as i64),
             0xCA => Number::Float(f64::from(f32::from_bits(self.number(4)? as u32))),
             0xCB => Number::Float(f64::from_bits(self.number(8)?)),
-            other => return Err(format!("expected a number, not 0x{other:02x}")),
+            other => return Err(Fault::expected("a number", other)),
         })
     }
 
@@ -174,10 +211,12 @@ impl<'a> Reader<'a> {
             Some(2) => {
                 let (seconds, nanos) = (self.integer()?, self.integer()?);
                 let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
-                let nanos = nanos.ok_or("nanoseconds are not within a second")?;
+                let nanos = nanos.ok_or_else(|| Fault::new("nanoseconds are not within a second"))?;
                 Ok(Time { seconds, nanos })
             }
-            Some(length) => Err(format!("expected seconds and nanoseconds, not a list of {length}")),
+            Some(length) => {
+                Err(Fault::new(format!("expected seconds and nanoseconds, not a list of {length}")))
+            }
         }
     }
 
@@ -212,6 +251,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether this name comes next, written as all writers do; then it is taken.
+    pub(super) fn is_name(&mut self, name: &str) -> bool {
+        // Text of up to 31 bytes has its length in the first.
+        let rest = match self.rest {
+            [first @ 0xA0..=0xBF, rest @ ..] if usize::from(first & 0x1F) == name.len() => rest,
+            _ => return false,
+        };
+        let Some(rest) = rest.strip_prefix(name.as_bytes()) else { return false };
+        self.rest = rest;
+        true
+    }
+
     /// What can be read of a value of any kind, for a step of a path; the rest is passed over.
     pub(super) fn text_or_integer(&mut self) -> Result<Option<Result<Text<'a>, i64>>, Fault> {
         if self.nil() {
@@ -240,7 +291,7 @@ impl<'a> Reader<'a> {
 
     fn skip_within(&mut self, depth: u32) -> Result<(), Fault> {
         if depth == 0 {
-            return Err("nested too deeply".to_owned());
+            return Err(Fault::new("nested too deeply"));
         }
         let (flat, inner) = match self.byte()? {
             0..=0x7F | 0xE0..=0xFF | 0xC0..=0xC3 => (0, 0),
@@ -277,5 +328,5 @@ enum Number {
 #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
 fn whole(value: f64) -> Result<i64, Fault> {
     let fits = value.fract() == 0.0 && value.abs() < 9.0e18;
-    if fits { Ok(value as i64) } else { Err(format!("{value} is not a whole number")) }
+    if fits { Ok(value as i64) } else { Err(Fault::new(format!("{value} is not a whole number"))) }
 }
