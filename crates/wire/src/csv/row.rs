@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::parts::record::city_names;
-use crate::tyk::record::{Geo, Record, Time};
+use crate::tyk::record::{Geo, Record, Text, Time};
 
 /// The first line of every file: the columns of Tyk Pump 1.16, in its order.
 pub const HEADER: &str = "Method,Host,Path,RawPath,ContentLength,UserAgent,Day,Month,Year,Hour,ResponseCode,APIKey,\
@@ -62,10 +62,7 @@ pub fn write(record: &Record<'_>, out: &mut String) {
     row.number(record.latency.total);
     row.number(record.latency.upstream);
     row.number(record.latency.gateway);
-    match record.tags.as_deref() {
-        None | Some([]) => row.text(""),
-        Some(tags) => row.text(&tags.join(";")),
-    }
+    row.texts(record.tags.as_deref().unwrap_or_default());
     row.text(&record.alias);
     row.text(if record.track_path { "true" } else { "false" });
     row.time(record.expire_at);
@@ -118,6 +115,20 @@ impl Row<'_> {
         time.push_go(self.out);
     }
 
+    /// Joined by semicolons.
+    fn texts(&mut self, texts: &[Text<'_>]) {
+        if texts.iter().any(|text| is_quoted(text)) {
+            return self.text(&texts.join(";"));
+        }
+        self.column();
+        for (index, text) in texts.iter().enumerate() {
+            if index > 0 {
+                self.out.push(';');
+            }
+            self.out.push_str(text);
+        }
+    }
+
     /// A month that is none is written as Go writes it.
     fn month(&mut self, number: i64) {
         match usize::try_from(number - 1).ok().and_then(|index| MONTHS.get(index)) {
@@ -126,13 +137,12 @@ impl Row<'_> {
         }
     }
 
-    /// Quoted where RFC 4180 wants it, and before a leading space, which some readers drop.
     fn text(&mut self, text: &str) {
         self.column();
-        // All bytes are looked at, so that many can be looked at together.
-        let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
-        let quoted = text.as_bytes().iter().fold(false, |any, byte| any | special(byte));
-        if quoted || text.starts_with([' ', '\t']) {
+        if text.is_empty() {
+            return;
+        }
+        if is_quoted(text) {
             self.out.push('"');
             self.out.push_str(&text.replace('"', "\"\""));
             self.out.push('"');
@@ -140,6 +150,13 @@ impl Row<'_> {
             self.out.push_str(text);
         }
     }
+}
+
+/// Whether a text is written in quotes: where RFC 4180 wants it, and before a leading space, which some readers drop.
+fn is_quoted(text: &str) -> bool {
+    // All bytes are looked at, so that many can be looked at together.
+    let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
+    text.as_bytes().iter().fold(false, |any, byte| any | special(byte)) || text.starts_with([' ', '\t'])
 }
 
 #[cfg(test)]

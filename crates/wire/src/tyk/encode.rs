@@ -172,6 +172,15 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// A list of texts, which are not copied where JSON has them as they are.
+    fn texts(&self, name: &str) -> Option<Vec<Text<'a>>> {
+        #[derive(Deserialize)]
+        struct Item<'t>(#[serde(borrow)] Text<'t>);
+        let Value::Json(text) = self.attributes.get(name)? else { return None };
+        let items: Vec<Item<'a>> = serde_json::from_str(text).ok()?;
+        Some(items.into_iter().map(|item| item.0).collect())
+    }
+
     fn raw_path(&self) -> Text<'a> {
         let otherwise = || {
             // A record with an original path and none at the upstream has none at all.
@@ -246,8 +255,11 @@ impl<'a> Facts<'a> {
     fn org_id(&self, profile: &Profile) -> Text<'a> {
         self.text(NAMES.org_id, || {
             let project = self.exchange.project.as_str();
-            let made_up = if profile.org_id.is_empty() { project.to_owned() } else { profile.org_id.clone() };
-            if self.ours { made_up.into() } else { Text::default() }
+            match (self.ours, profile.org_id.as_str()) {
+                (false, _) => Text::default(),
+                (true, "") => Cow::Borrowed(project),
+                (true, organisation) => Cow::Owned(organisation.to_owned()),
+            }
         })
     }
 
@@ -326,13 +338,12 @@ impl<'a> Facts<'a> {
 
     /// Those of the record, or the gateway's in its order (section 5.3).
     fn tags(&self, record: &Record<'a>, profile: &Profile) -> Option<Vec<Text<'a>>> {
-        let known: Option<Vec<String>> = self.read(NAMES.tags);
+        let known = self.texts(NAMES.tags);
         if !self.ours {
-            return known.map(|tags| tags.into_iter().map(Cow::Owned).collect());
+            return known;
         }
-        let given: Option<Vec<String>> = self.read(recording::TAGS);
-        let known = known.into_iter().chain(given).flatten();
-        let mut tags: Vec<Text<'a>> = known.map(Cow::Owned).collect();
+        let mut tags = known.unwrap_or_default();
+        tags.extend(self.texts(recording::TAGS).into_iter().flatten());
         for (name, value) in self.exchange.request.headers.iter() {
             if profile.tag_headers.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) {
                 let value = String::from_utf8_lossy(value);

@@ -36,9 +36,10 @@ pub fn entries<'a>(
 ) -> impl Iterator<Item = Entry<'a>> {
     let dumps = if options.detailed_recording { Dumps::Always } else { Dumps::Never };
     let profile = Profile { dumps, templates: true, ..Profile::default() };
-    exchanges.iter().map(move |exchange| Entry {
-        id: exchange.id,
-        weight: exchange.weight,
-        record: options.apply(encode::record(exchange, &profile)),
+    exchanges.iter().map(move |exchange| {
+        let record = encode::record(exchange, &profile);
+        let mut entry = Entry { id: exchange.id, weight: exchange.weight, record };
+        options.apply(&mut entry.record);
+        entry
     })
 }

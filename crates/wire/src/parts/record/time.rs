@@ -45,15 +45,16 @@ impl Time {
     /// Adds [`Time::go`] to a text.
     pub fn push_go(self, out: &mut String) {
         let at = jiff::tz::Offset::UTC.to_datetime(self.instant());
+        let mut text = *b"0000-00-00 00:00:00";
         let year = at.year().unsigned_abs();
-        push_pair(year / 100, out);
-        push_pair(year % 100, out);
-        for (before, number) in
-            [('-', at.month()), ('-', at.day()), (' ', at.hour()), (':', at.minute()), (':', at.second())]
+        put_pair(&mut text, 0, (year / 100) as u8);
+        put_pair(&mut text, 2, (year % 100) as u8);
+        for (place, number) in
+            [(5, at.month()), (8, at.day()), (11, at.hour()), (14, at.minute()), (17, at.second())]
         {
-            out.push(before);
-            push_pair(number.unsigned_abs().into(), out);
+            put_pair(&mut text, place, number.unsigned_abs());
         }
+        out.push_str(std::str::from_utf8(&text).unwrap_or_default());
         let nanos = at.subsec_nanosecond().unsigned_abs();
         if nanos > 0 {
             let mut digits = itoa::Buffer::new();
@@ -89,11 +90,10 @@ impl Time {
     }
 }
 
-/// Adds a number below 100 with two digits.
-fn push_pair(number: u16, out: &mut String) {
-    let digit = |number: u16| char::from(b'0' + (number % 10) as u8);
-    out.push(digit(number / 10));
-    out.push(digit(number));
+/// Puts a number below 100 with two digits where it belongs.
+fn put_pair(text: &mut [u8; 19], place: usize, number: u8) {
+    text[place] += number / 10 % 10;
+    text[place + 1] += number % 10;
 }
 
 #[cfg(test)]
