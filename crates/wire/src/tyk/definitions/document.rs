@@ -156,6 +156,15 @@ impl<'a> Document<'a> {
         None
     }
 
+    /// Names all texts that stand for a value kept elsewhere: they are taken as they are.
+    pub(super) fn leave_out_placeholders(&mut self) {
+        let mut found = Vec::new();
+        placeholders(self.root, &mut Vec::new(), &mut found);
+        for path in found {
+            self.leave_out(&path, "the placeholder is not resolved");
+        }
+    }
+
     /// Names all that asks for something below `root` and is not covered by `known`: dotted paths, `*` for any one name,
     /// each with everything below it.
     pub(super) fn leave_out_rest(&mut self, root: &[&str], known: &[&str]) {
@@ -182,6 +191,27 @@ fn rest<'a>(value: &'a Value, path: &mut Vec<&'a str>, known: &[&str], found: &m
         }
         Coverage::Nothing if asks(value) => found.push(path.join(".")),
         Coverage::Nothing => {}
+    }
+}
+
+/// How texts begin that Tyk replaces by values of its environment, its settings or a store of secrets.
+const PLACEHOLDERS: &[&str] = &["env://", "secrets://", "vault://", "consul://"];
+
+fn placeholders(value: &Value, path: &mut Vec<String>, found: &mut Vec<String>) {
+    let mut below = |name: String, value: &Value| {
+        path.push(name);
+        placeholders(value, path, found);
+        path.pop();
+    };
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| below(index.to_string(), item));
+        }
+        Value::Object(members) => members.iter().for_each(|(name, value)| below(name.clone(), value)),
+        Value::String(text) if PLACEHOLDERS.iter().any(|start| text.starts_with(start)) => {
+            found.push(path.join("."));
+        }
+        _ => {}
     }
 }
 
@@ -254,6 +284,15 @@ mod tests {
         document.left_out.clear();
         document.leave_out_rest(&["versions"], &["*.name"]);
         assert_eq!(document.left_out, ["f: versions.v1.size"]);
+    }
+
+    #[test]
+    fn placeholders_are_told_wherever_they_stand() {
+        let root = json!({"name": "env://NAME", "proxy": {"hosts": ["a", "vault://secret/host"]}, "path": "/env://x"});
+        let mut document = Document::new("f", &root);
+        document.leave_out_placeholders();
+        let why = "the placeholder is not resolved";
+        assert_eq!(document.left_out, [format!("f: name: {why}"), format!("f: proxy.hosts.1: {why}")]);
     }
 
     #[test]

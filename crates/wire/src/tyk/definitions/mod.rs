@@ -78,6 +78,7 @@ pub fn read(files: &[File]) -> Result<Conversion, ConfigError> {
         }
         let mut document = Document::new(&file.name, &root);
         let is_oas = root.get(oas::EXTENSION).is_some();
+        document.leave_out_placeholders();
         apis.extend(if is_oas { oas::read(&mut document) } else { classic::read(&mut document) });
         problems.append(&mut document.problems);
         unsupported.append(&mut document.left_out);
