@@ -10,6 +10,7 @@ import { useWidth } from "../lib/use-size";
 import { clockValues } from "./clock";
 import { cssColor } from "./colors";
 import styles from "./Histogram.module.css";
+import { lonely } from "./lines-data";
 
 export type LinesData = {
   intervalMs: number;
@@ -98,7 +99,7 @@ function Plot({ data, width, height, zone, format, onCursor, onZoom }: Omit<Prop
           { stroke: text, grid: { show: false }, ticks: grid, size: 26, font, space: 70, values: (_, splits, _axis, _space, step) => clockValues(splits, step, toDate) },
           { stroke: text, grid, ticks: { show: false }, size: 56, font, space: 28, values: (_, values) => values.map((value) => handlers.current.format(value)) },
         ],
-        series: [{}, ...data.series.map((line) => ({ label: line.name, stroke: cssColor(line.color), width: 1.6, points: { show: data.starts.length < 3, size: 5 } }))],
+        series: [{}, ...data.series.map((line) => ({ label: line.name, stroke: cssColor(line.color), width: 1.6, points: { show: false, filter: lonely(line.values), size: 5 } }))],
         hooks: {
           setCursor: [(u) => handlers.current.onCursor(u.cursor.idx ?? null)],
           setSelect: [(u) => {
