@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::load::{Latencies, Pace, answer};
+use support::load::{Call, Latencies, Pace, answer};
 use support::redis::Server;
 use support::{Weir, upstream};
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -67,6 +67,7 @@ struct Load {
     calls_per_second: u64,
     latency_p50: Duration,
     latency_p99: Duration,
+    latency_p99_of_a_second: Duration,
     latency_max: Duration,
 }
 
@@ -83,6 +84,7 @@ async fn load(weir: &Weir, counter: &Arc<AtomicU64>, length: Duration) -> Load {
         calls_per_second: latencies.per_second(length),
         latency_p50: latencies.at(0.5),
         latency_p99: latencies.at(0.99),
+        latency_p99_of_a_second: latencies.at_in_a_second(0.99),
         latency_max: latencies.longest(),
     }
 }
@@ -92,9 +94,9 @@ async fn call_until(
     address: SocketAddr,
     counter: Arc<AtomicU64>,
     seed: u64,
-) -> Vec<Duration> {
+) -> Vec<Call> {
     let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
-    let mut latencies = Vec::new();
+    let mut calls = Vec::new();
     let mut pace = Pace::new(Duration::from_secs(1) / CALLS_PER_SECOND, seed);
     while !stop.load(Ordering::Relaxed) {
         pace.next().await;
@@ -104,9 +106,9 @@ async fn call_until(
         connection.write_all(head.as_bytes()).await.unwrap();
         let body: Value = serde_json::from_slice(&answer(&mut connection).await).unwrap();
         assert_eq!(body["path"], format!("/drill/{number}"));
-        latencies.push(sent.elapsed());
+        calls.push(Call::since(sent));
     }
-    latencies
+    calls
 }
 
 fn target(ledger: &Value) -> &Value {

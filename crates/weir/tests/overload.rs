@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use support::load::{Latencies, Pace, answer};
+use support::load::{Call, Latencies, Pace, answer};
 use support::{Memory, Weir, upstream};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -137,6 +137,7 @@ struct Storm {
     calls_per_second: u64,
     latency_p50: Duration,
     latency_p99: Duration,
+    latency_p99_of_a_second: Duration,
     memory: Memory,
 }
 
@@ -161,21 +162,21 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
         calls_per_second: latencies.per_second(length),
         latency_p50: latencies.at(0.5),
         latency_p99: latencies.at(0.99),
+        latency_p99_of_a_second: latencies.at_in_a_second(0.99),
         memory,
     }
 }
 
-/// One connection that sends call after call, with this time between them on average when there is one; gives how long each
-/// took.
+/// One connection that sends call after call, with this time between them on average when there is one; gives the calls.
 async fn call_until(
     stop: Arc<AtomicBool>,
     address: SocketAddr,
     seed: u64,
     interval: Option<Duration>,
-) -> Vec<Duration> {
+) -> Vec<Call> {
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
-    let mut latencies = Vec::new();
+    let mut calls = Vec::new();
     let mut pace = interval.map(|interval| Pace::new(interval, seed));
     while !stop.load(Ordering::Relaxed) {
         let body = words(&mut random);
@@ -188,10 +189,10 @@ async fn call_until(
         let sent = Instant::now();
         connection.write_all(call.as_bytes()).await.unwrap();
         let answer = answer(&mut connection).await;
-        latencies.push(sent.elapsed());
+        calls.push(Call::since(sent));
         assert!(answer == body.as_bytes(), "the answer is not what was sent");
     }
-    latencies
+    calls
 }
 
 /// 33 KB of words that no other call has: the dear case for a full-text index. Made quickly, since the calls of other callers

@@ -1,5 +1,6 @@
 //! Calls on connections that are kept, and how long they took, for drills under load.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -51,22 +52,51 @@ pub async fn answer(connection: &mut BufReader<TcpStream>) -> Vec<u8> {
     body
 }
 
-/// How long calls took, the shortest first.
-pub struct Latencies(Vec<Duration>);
+/// A call that was answered.
+pub struct Call {
+    sent: std::time::Instant,
+    took: Duration,
+}
+
+impl Call {
+    /// One that was sent then and is answered now.
+    pub fn since(sent: std::time::Instant) -> Self {
+        Self { sent, took: sent.elapsed() }
+    }
+}
+
+/// How long calls took.
+pub struct Latencies {
+    /// The shortest first.
+    all: Vec<Duration>,
+    /// Those of the calls that were sent in each second, the shortest first.
+    seconds: Vec<Vec<Duration>>,
+}
 
 impl Latencies {
     /// Those of all callers, once they have ended.
-    pub async fn of(callers: Vec<JoinHandle<Vec<Duration>>>) -> Self {
-        let mut latencies = Vec::new();
+    pub async fn of(callers: Vec<JoinHandle<Vec<Call>>>) -> Self {
+        let mut calls = Vec::new();
         for caller in callers {
-            latencies.extend(caller.await.unwrap());
+            calls.extend(caller.await.unwrap());
         }
-        latencies.sort_unstable();
-        Self(latencies)
+        let begun = calls.iter().map(|call| call.sent).min().expect("there was a call");
+        let mut seconds = BTreeMap::<u64, Vec<Duration>>::new();
+        for call in &calls {
+            seconds.entry((call.sent - begun).as_secs()).or_default().push(call.took);
+        }
+        let sorted = |mut latencies: Vec<Duration>| {
+            latencies.sort_unstable();
+            latencies
+        };
+        Self {
+            all: sorted(calls.iter().map(|call| call.took).collect()),
+            seconds: seconds.into_values().map(sorted).collect(),
+        }
     }
 
     pub fn calls(&self) -> u64 {
-        self.0.len() as u64
+        self.all.len() as u64
     }
 
     /// Calls a second, when they were made in this time.
@@ -76,10 +106,22 @@ impl Latencies {
 
     /// What this share of them stayed below.
     pub fn at(&self, share: f64) -> Duration {
-        self.0[(self.0.len() as f64 * share) as usize]
+        at(&self.all, share)
+    }
+
+    /// What this share of them stayed below in half of the seconds: a moment in which the machine did something else
+    /// spoils its second alone.
+    pub fn at_in_a_second(&self, share: f64) -> Duration {
+        let mut seconds: Vec<Duration> = self.seconds.iter().map(|calls| at(calls, share)).collect();
+        seconds.sort_unstable();
+        at(&seconds, 0.5)
     }
 
     pub fn longest(&self) -> Duration {
-        self.0[self.0.len() - 1]
+        self.all[self.all.len() - 1]
     }
+}
+
+fn at(sorted: &[Duration], share: f64) -> Duration {
+    sorted[(sorted.len() as f64 * share) as usize]
 }
