@@ -2,12 +2,12 @@
 //!
 //! Run with `cargo bench -p weir-wire --bench formats`.
 
+mod rounds;
 mod sample;
 
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use sample::exchange;
 use serde::de::IgnoredAny;
@@ -20,25 +20,15 @@ use weir_wire::{access_log, har, moesif, runscope, weir};
 
 const EVENTS: usize = 1_000;
 
-/// Repeats `work` for about a second and prints how much of it fits; the median of five such rounds.
-fn measure(name: &str, body_bytes: usize, events: usize, bytes: usize, mut work: impl FnMut()) {
-    let mut rates: Vec<f64> = (0..5)
-        .map(|_| {
-            let (start, mut rounds) = (Instant::now(), 0u32);
-            while start.elapsed() < Duration::from_millis(200) {
-                work();
-                rounds += 1;
-            }
-            f64::from(rounds) / start.elapsed().as_secs_f64()
-        })
-        .collect();
-    rates.sort_by(f64::total_cmp);
+/// Prints how much of `work` fits into a second.
+fn measure(name: &str, body_bytes: usize, events: usize, bytes: usize, work: impl FnMut()) {
+    let rate = rounds::per_second(work);
     let line = serde_json::json!({
         "bench": name,
         "body_bytes": body_bytes,
-        "events_per_second": (rates[2] * events as f64).round(),
-        "megabytes_per_second": (rates[2] * bytes as f64 / 1e5).round() / 10.0,
-        "microseconds_per_event": (1e9 / (rates[2] * events as f64)).round() / 1e3,
+        "events_per_second": (rate * events as f64).round(),
+        "megabytes_per_second": (rate * bytes as f64 / 1e5).round() / 10.0,
+        "microseconds_per_event": (1e9 / (rate * events as f64)).round() / 1e3,
     });
     writeln!(std::io::stdout(), "{line}").expect("standard output is open");
 }

@@ -165,7 +165,7 @@ impl<'a> Facts<'a> {
         self.read(name)
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+    fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         match self.attributes.get(name)? {
             Value::Json(text) => serde_json::from_str(text).ok(),
             _ => None,
@@ -176,8 +176,7 @@ impl<'a> Facts<'a> {
     fn texts(&self, name: &str) -> Option<Vec<Text<'a>>> {
         #[derive(Deserialize)]
         struct Item<'t>(#[serde(borrow)] Text<'t>);
-        let Value::Json(text) = self.attributes.get(name)? else { return None };
-        let items: Vec<Item<'a>> = serde_json::from_str(text).ok()?;
+        let items: Vec<Item<'a>> = self.read(name)?;
         Some(items.into_iter().map(|item| item.0).collect())
     }
 

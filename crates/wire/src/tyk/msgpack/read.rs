@@ -21,6 +21,11 @@ impl Fault {
         Self(Box::new(words.into()))
     }
 
+    #[cold]
+    fn ended() -> Self {
+        Self::new("the bytes end within it")
+    }
+
     /// The same, said of a part of the value.
     #[cold]
     pub(super) fn within(self, part: &[u8]) -> Self {
@@ -66,14 +71,13 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
-        let (taken, rest) =
-            self.rest.split_at_checked(length).ok_or_else(|| Fault::new("the bytes end within it"))?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(Fault::ended)?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {
-        let (byte, rest) = self.rest.split_first().ok_or_else(|| Fault::new("the bytes end within it"))?;
+        let (byte, rest) = self.rest.split_first().ok_or_else(Fault::ended)?;
         self.rest = rest;
         Ok(*byte)
     }
