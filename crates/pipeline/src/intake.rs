@@ -1,5 +1,6 @@
 //! The one bounded door into the pipeline.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,23 +72,18 @@ impl Intake {
     /// Takes exchanges whose sender waits for an answer: when this returns, those saved are synced in the journal. Waits
     /// briefly for room.
     pub async fn submit(&self, source: &str, exchanges: Vec<Exchange>) -> Result<Receipt, NoRoom> {
-        self.submit_within(source, exchanges, self.inner.patience).await
+        let mut held = self.inner.hold(source, exchanges.len());
+        let outcome = self.submit_held(source, exchanges, &mut held).await;
+        outcome.inspect_err(|no_room| held.drop_rest(drop_reason(no_room)))
     }
 
-    /// [`Intake::submit`] that waits this long for room: for a source that may hold its sender back as long as it takes.
-    pub async fn submit_within(
-        &self,
-        source: &str,
-        exchanges: Vec<Exchange>,
-        patience: Duration,
-    ) -> Result<Receipt, NoRoom> {
-        let mut held = self.inner.hold(source, exchanges.len());
-        match self.submit_held(source, exchanges, &mut held, patience).await {
-            Ok(receipt) => Ok(receipt),
-            Err(no_room) => {
-                held.drop_rest(drop_reason(&no_room));
-                Err(no_room)
-            }
+    /// A submission that is yet to be filled, with about so many exchanges.
+    pub fn submission(&self, source: &str, expected: usize) -> Submission {
+        Submission {
+            intake: self.clone(),
+            source: source.to_owned(),
+            prepared: Prepared::default(),
+            left: expected,
         }
     }
 
@@ -121,15 +117,21 @@ impl Intake {
         source: &str,
         exchanges: Vec<Exchange>,
         held: &mut Held,
-        patience: Duration,
     ) -> Result<Receipt, NoRoom> {
+        let patience = self.inner.patience;
         self.wait_for_room(0, patience).await?;
-        let Prepared { mut frames, dropped } = if exchanges.len() <= MAX_INLINE {
+        let prepared = if exchanges.len() <= MAX_INLINE {
             self.inner.prepare(source, exchanges, held)
         } else {
             self.prepare_aside(source, exchanges, held).await
         };
-        let saved = frames.iter().map(|frame| frame.entries.len()).sum();
+        self.save(prepared, held, patience).await
+    }
+
+    /// Waits until all of it is synced.
+    async fn save(&self, prepared: Prepared, held: &mut Held, patience: Duration) -> Result<Receipt, NoRoom> {
+        let (saved, dropped) = (prepared.saved(), prepared.dropped());
+        let mut frames = prepared.frames;
         let bytes = frames.iter().map(|frame| frame.records.len()).sum();
         let mut receipts = Vec::new();
         for frame in &mut frames {
@@ -182,16 +184,11 @@ impl Inner {
     fn prepare(&self, source: &str, exchanges: Vec<Exchange>, held: &mut Held) -> Prepared {
         let mut prepared = Prepared::default();
         let mut left = exchanges.len();
-        for mut exchange in exchanges {
+        for exchange in exchanges {
             left -= 1;
-            if let Verdict::Drop(reason) = self.processors.run(&mut exchange) {
-                held.drop_some(reason, 1);
-                prepared.dropped += 1;
-            } else if !prepared.push(source, exchange, left) {
-                held.drop_some(reason::TOO_LARGE, 1);
-                prepared.dropped += 1;
-            }
+            prepared.add(&self.processors, source, exchange, left);
         }
+        held.drop_some_of(&prepared);
         prepared
     }
 
@@ -213,14 +210,60 @@ impl Inner {
     }
 }
 
+/// Exchanges that are handed over one after the other, each processed and written while it is at hand, by the thread that
+/// makes them. For a source that can hold its sender back: what is never sent has never been offered.
+pub struct Submission {
+    intake: Intake,
+    source: String,
+    prepared: Prepared,
+    /// How many are expected after those added.
+    left: usize,
+}
+
+impl Submission {
+    /// Adds an exchange.
+    pub fn add(&mut self, exchange: Exchange) {
+        self.left = self.left.saturating_sub(1);
+        self.prepared.add(&self.intake.inner.processors, &self.source, exchange, self.left);
+    }
+
+    /// Waits for room, at most this long; when it returns, those saved are synced in the journal.
+    pub async fn send(self, patience: Duration) -> Result<Receipt, NoRoom> {
+        let Self { intake, source, prepared, .. } = self;
+        let mut held = intake.inner.hold(&source, prepared.saved() + prepared.dropped());
+        held.drop_some_of(&prepared);
+        let outcome = intake.save(prepared, &mut held, patience).await;
+        outcome.inspect_err(|no_room| held.drop_rest(drop_reason(no_room)))
+    }
+}
+
 /// Frames ready for the journal.
 #[derive(Default)]
 struct Prepared {
     frames: Vec<Pending>,
-    dropped: usize,
+    /// What was not kept, by reason.
+    dropped: BTreeMap<&'static str, usize>,
 }
 
 impl Prepared {
+    fn saved(&self) -> usize {
+        self.frames.iter().map(|frame| frame.entries.len()).sum()
+    }
+
+    fn dropped(&self) -> usize {
+        self.dropped.values().sum()
+    }
+
+    /// Runs the processors over an exchange and writes its record. So many more are to come.
+    fn add(&mut self, processors: &Processors, source: &str, mut exchange: Exchange, left: usize) {
+        let reason = match processors.run(&mut exchange) {
+            Verdict::Drop(reason) => reason,
+            Verdict::Keep if self.push(source, exchange, left) => return,
+            Verdict::Keep => reason::TOO_LARGE,
+        };
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+
     /// Adds an exchange, unless its record would be too large. So many more are to come.
     fn push(&mut self, source: &str, exchange: Exchange, left: usize) -> bool {
         if self.frames.last().is_none_or(|frame| frame.records.len() >= FRAME_TARGET_BYTES) {
@@ -262,6 +305,13 @@ impl Held {
     fn drop_some(&mut self, reason: &str, count: u64) {
         self.count -= count;
         self.ledger.dropped(&self.source, reason, count);
+    }
+
+    /// Counts what was dropped while it was prepared.
+    fn drop_some_of(&mut self, prepared: &Prepared) {
+        for (reason, count) in &prepared.dropped {
+            self.drop_some(reason, *count as u64);
+        }
     }
 
     fn drop_rest(&mut self, reason: &str) {

@@ -31,7 +31,7 @@ pub use exporter::{
 pub use file_format::{Imported, Importer, ImporterKind, Renderer, RendererKind};
 pub use filter::{Accepts, Filter};
 pub use governance::Governance;
-pub use intake::Intake;
+pub use intake::{Intake, Submission};
 pub use journal::{JournalSettings, JournalStatus, OpenError};
 pub use ledger::{LastError, Ledger, LedgerSnapshot, SourceAccount, TargetAccount, reason};
 pub use pipeline::{Pipeline, PipelineSettings, PipelineStatus};

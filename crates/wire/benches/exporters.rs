@@ -106,7 +106,9 @@ async fn round(exporter: Arc<dyn Exporter>, queue: QueueSettings, exchanges: &[E
         let (intake, share) = (pipeline.intake().clone(), share.to_vec());
         tokio::spawn(async move {
             for together in share.chunks(TOGETHER) {
-                intake.submit_within("bench", together.to_vec(), Duration::from_secs(60)).await.unwrap();
+                let mut submission = intake.submission("bench", together.len());
+                together.iter().cloned().for_each(|exchange| submission.add(exchange));
+                submission.send(Duration::from_secs(60)).await.unwrap();
             }
         })
     });

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,25 +24,24 @@ struct Document {
 }
 
 /// The file of one target.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct PlaceFile {
     name: String,
-    file: Arc<File>,
+    file: File,
 }
 
 impl PlaceFile {
     pub(super) fn open(directory: &Path, name: &str) -> io::Result<Self> {
         let file = File::options().create(true).write(true).truncate(false).open(path(directory, name))?;
-        Ok(Self { name: name.to_owned(), file: Arc::new(file) })
+        Ok(Self { name: name.to_owned(), file })
     }
 
-    /// Replaces what the file says.
-    pub(crate) async fn write(&self, account: Target) -> io::Result<()> {
+    /// Replaces what the file says. A few hundred bytes that the system writes when it likes: handing them to a thread that
+    /// may wait would cost more than writing them does.
+    pub(crate) fn write(&self, account: Target) -> io::Result<()> {
         let json = serde_json::to_string(&Document { name: self.name.clone(), account })?;
         let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        let file = self.file.clone();
-        let work = tokio::task::spawn_blocking(move || file.write_all_at(line.as_bytes(), 0));
-        work.await.map_err(io::Error::other)?
+        self.file.write_all_at(line.as_bytes(), 0)
     }
 }
 
@@ -112,12 +110,12 @@ mod tests {
         Saved { targets: [("a/b".to_owned(), target)].into(), ..Saved::default() }
     }
 
-    #[tokio::test]
-    async fn the_later_word_counts() {
+    #[test]
+    fn the_later_word_counts() {
         let directory = tempfile::tempdir().unwrap();
         let file = PlaceFile::open(directory.path(), "a/b").unwrap();
-        file.write(Target { on_its_way: Some(30), ..account(20, 12) }).await.unwrap();
-        file.write(Target { on_its_way: Some(9), ..account(5, 5) }).await.unwrap();
+        file.write(Target { on_its_way: Some(30), ..account(20, 12) }).unwrap();
+        file.write(Target { on_its_way: Some(9), ..account(5, 5) }).unwrap();
 
         let mut older = books(account(4, 4));
         catch_up(directory.path(), &mut older).unwrap();

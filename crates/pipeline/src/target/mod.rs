@@ -208,7 +208,7 @@ impl Inner {
             }
         });
         if let (Some(place), Some(account)) = (&place, self.ledger.target(&name)) {
-            place.write(account).await.map_err(|error| failed(error.to_string()))?;
+            place.write(account).map_err(|error| failed(error.to_string()))?;
         }
         let (orders, inbox) = watch::channel(Order::Run);
         let fingerprint = spec.fingerprint.clone();

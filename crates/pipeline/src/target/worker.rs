@@ -223,7 +223,7 @@ impl Worker {
         let size = batch.exchanges.len();
         self.ledger.waiting_since(&self.spec.name, batch.oldest);
         self.ledger.sets_out(&self.spec.name, batch.next);
-        self.note_place().await;
+        self.note_place();
         let mut failures = Failures::default();
         loop {
             let attempt = tokio::select! {
@@ -239,13 +239,13 @@ impl Worker {
                     let (refused, sampled) = (rejected.len() as u64, sampled as u64);
                     self.delivered_to = batch.next;
                     let dropped = [(reason::REFUSED, refused), (reason::SAMPLED, sampled)];
-                    self.settle(&batch, size as u64 - refused - sampled, &dropped).await;
+                    self.settle(&batch, size as u64 - refused - sampled, &dropped);
                     return true;
                 }
                 Next::GiveUp { reason, message } => {
                     self.report(&message, false);
                     tracing::warn!(target_name = %self.spec.name, reason, count = size, "a batch is dropped");
-                    self.settle(&batch, 0, &[(reason, size as u64)]).await;
+                    self.settle(&batch, 0, &[(reason, size as u64)]);
                     return true;
                 }
                 Next::Retry { after, message } => {
@@ -260,18 +260,18 @@ impl Worker {
         }
     }
 
-    async fn settle(&mut self, batch: &Gathered, delivered: u64, dropped: &[(&str, u64)]) {
+    fn settle(&mut self, batch: &Gathered, delivered: u64, dropped: &[(&str, u64)]) {
         self.settled = batch.next;
         self.ledger.settled(&self.spec.name, batch.next, delivered, dropped);
-        self.note_place().await;
+        self.note_place();
         self.release();
     }
 
     /// Notes how far the target got, for the case that this process ends here.
-    async fn note_place(&self) {
+    fn note_place(&self) {
         let Some(place) = &self.place else { return };
         let Some(account) = self.ledger.target(&self.spec.name) else { return };
-        if let Err(error) = place.write(account).await {
+        if let Err(error) = place.write(account) {
             tracing::warn!(target_name = %self.spec.name, %error, "could not note how far a target got");
         }
     }

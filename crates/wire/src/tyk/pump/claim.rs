@@ -14,10 +14,13 @@ use crate::tyk::record::MAX_RECORD_BYTES;
 /// Records read at once where scripts are not allowed, and so bytes cannot be counted before they are sent.
 const WITHOUT_SCRIPT: usize = 100;
 
-/// Reads the head of a list, not more than so many records and bytes: the sizes of the values and then the values, each in
-/// one text, which costs less to take in than a text for each. What is larger than a record may be has size -1 and is not
-/// sent.
+/// Reads the head of a list, not more than so many records and bytes: the length of the list, the name of the take-over (a
+/// fresh one for a Redis that lost it), the sizes of the values, and then the values, in one text, which costs less to take
+/// in than a text for each. What is larger than a record may be has size -1 and is not sent. Only the length when it is 0.
 const HEAD: &str = "
+local length = redis.call('LLEN', KEYS[1])
+if length == 0 then return {0} end
+redis.call('SET', KEYS[2], ARGV[4], 'NX')
 local most, bytes, largest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sizes, values, at, sum = {}, {}, 0, 0
 while at < most do
@@ -35,7 +38,7 @@ while at < most do
   if #part == 0 then break end
   at = at + #part
 end
-return {table.concat(sizes, ' '), table.concat(values)}";
+return {length, redis.call('GET', KEYS[2]), table.concat(sizes, ' '), table.concat(values)}";
 
 /// One list of records and what becomes of it.
 #[derive(Debug)]
@@ -98,20 +101,11 @@ impl List {
 
     /// The head of what was taken over; takes over what gateways wrote since when nothing is left. `None`: all is empty.
     pub(super) async fn head(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Option<Head>> {
-        let mut length = self.length(redis).await?;
-        if length == 0 {
-            if !self.take_over(redis).await? {
-                return Ok(None);
-            }
-            length = self.length(redis).await?;
+        let head = self.taken_over(redis, most, bytes).await?;
+        if head.is_none() && self.take_over(redis).await? {
+            return self.taken_over(redis, most, bytes).await;
         }
-        let values = self.values(redis, most, bytes).await?;
-        let label = self.label(redis).await?;
-        Ok((length > 0 && values.len() > 0).then_some(Head { label, length, values }))
-    }
-
-    async fn length(&self, redis: &Redis) -> RedisResult<u64> {
-        Ok(from_redis_value(redis.command(cmd("LLEN").arg(&self.taken)).await?)?)
+        Ok(head)
     }
 
     /// Whether there was something to take over.
@@ -144,27 +138,14 @@ impl List {
         }
     }
 
-    async fn label(&self, redis: &Redis) -> RedisResult<String> {
-        let mut pipeline = Pipeline::new();
-        // Only a Redis that lost it has none.
-        pipeline
-            .cmd("SET")
-            .arg(&self.label)
-            .arg(fresh_label())
-            .arg("NX")
-            .ignore()
-            .cmd("GET")
-            .arg(&self.label);
-        let (label,): (String,) = redis.pipeline(&pipeline).await?;
-        Ok(label)
-    }
-
-    async fn values(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Values> {
+    /// The head of what was taken over, in one question where scripts are allowed.
+    async fn taken_over(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Option<Head>> {
         if self.scripts.load(Ordering::Relaxed) {
             let mut script = cmd("EVAL");
-            script.arg(HEAD).arg(1).arg(&self.taken).arg(most).arg(bytes).arg(MAX_RECORD_BYTES);
+            script.arg(HEAD).arg(2).arg(&self.taken).arg(&self.label);
+            script.arg(most).arg(bytes).arg(MAX_RECORD_BYTES).arg(fresh_label());
             match redis.command(&script).await {
-                Ok(answer) => return joined(answer),
+                Ok(answer) => return answered(answer),
                 Err(error) if is_refused(&error) => {
                     tracing::warn!(%error, "scripts are not allowed: reading {WITHOUT_SCRIPT} records at a time");
                     self.scripts.store(false, Ordering::Relaxed);
@@ -172,14 +153,22 @@ impl List {
                 Err(error) => return Err(error),
             }
         }
-        let last = most.min(WITHOUT_SCRIPT) - 1;
-        let answer: Vec<Vec<u8>> =
-            from_redis_value(redis.command(cmd("LRANGE").arg(&self.taken).arg(0).arg(last)).await?)?;
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("LLEN").arg(&self.taken);
+        pipeline.cmd("LRANGE").arg(&self.taken).arg(0).arg(most.min(WITHOUT_SCRIPT) - 1);
+        let (length, read): (u64, Vec<Vec<u8>>) = redis.pipeline(&pipeline).await?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("SET").arg(&self.label).arg(fresh_label()).arg("NX").ignore();
+        pipeline.cmd("GET").arg(&self.label);
+        let (label,): (String,) = redis.pipeline(&pipeline).await?;
         let mut values = Values::default();
-        answer.iter().for_each(|value| {
+        read.iter().for_each(|value| {
             values.push(Some(value.as_slice()).filter(|value| value.len() <= MAX_RECORD_BYTES))
         });
-        Ok(values)
+        Ok(Some(Head { label, length, values }))
     }
 
     /// Cuts the head off so that this many records are left. Repeating it changes nothing.
@@ -203,14 +192,17 @@ fn is_refused(error: &RedisError) -> bool {
 }
 
 /// What the script answers.
-fn joined(answer: Value) -> RedisResult<Values> {
-    let (sizes, bytes): (String, Vec<u8>) = from_redis_value(answer)?;
+fn answered(answer: Value) -> RedisResult<Option<Head>> {
+    if matches!(&answer, Value::Array(parts) if parts.len() == 1) {
+        return Ok(None);
+    }
+    let (length, label, sizes, bytes): (u64, String, String, Vec<u8>) = from_redis_value(answer)?;
     let sizes: Vec<Option<usize>> = sizes.split_ascii_whitespace().map(|size| size.parse().ok()).collect();
-    if sizes.iter().flatten().sum::<usize>() != bytes.len() {
+    if sizes.is_empty() || sizes.iter().flatten().sum::<usize>() != bytes.len() {
         return Err(RedisError::from((
             ErrorKind::UnexpectedReturnType,
             "sizes that are not those of the values",
         )));
     }
-    Ok(Values { sizes, bytes })
+    Ok(Some(Head { label, length, values: Values { sizes, bytes } }))
 }

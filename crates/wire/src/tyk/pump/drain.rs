@@ -3,12 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::RedisError;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 use weir_kit::{Backoff, Timestamp};
 use weir_model::{Exchange, ExchangeId, ProjectId};
 use weir_pipeline::{Intake, NoRoom};
@@ -30,7 +28,7 @@ const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(200), max: Dur
 /// Takes records from Redis. Made with [`Pump::start`].
 #[derive(Debug)]
 pub struct Pump {
-    settings: Arc<PumpSettings>,
+    settings: PumpSettings,
     redis: Redis,
     lists: Vec<List>,
     /// The last exchanges of chunks that are in the journal and may not be cut off yet. What stood before them in their
@@ -42,7 +40,9 @@ pub struct Pump {
 #[derive(Debug)]
 pub struct PumpHandle {
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    /// Ends the pump where it is when it is dropped.
+    halt: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 /// Why a turn ended early; all of it passes.
@@ -57,20 +57,32 @@ enum Trouble {
 }
 
 impl Pump {
-    /// Starts draining the lists into the intake.
+    /// Starts draining the lists into the intake, on a thread of its own: what it does comes one after the other, and most of
+    /// it is work for the processor, so handing parts of it to other threads would cost more than it saves.
     ///
     /// # Errors
-    /// When its folder cannot be used.
+    /// When its folder cannot be used or the system gives no thread.
     pub fn start(settings: PumpSettings, intake: Intake) -> io::Result<PumpHandle> {
         fs::create_dir_all(&settings.directory)?;
         let node = node_name(&settings.directory)?;
         let list = |(name, encoding)| List::new(name, encoding, &settings.key_prefix, &node);
         let lists = lists::all(&settings.key_prefix).into_iter().map(list).collect();
         let redis = Redis::new(settings.redis.clone());
-        let pump = Self { settings: Arc::new(settings), redis, lists, uncut: Vec::new() };
+        let pump = Self { settings, redis, lists, uncut: Vec::new() };
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(pump.run(intake, stopping));
-        Ok(PumpHandle { stop, task })
+        let (halt, halted) = oneshot::channel();
+        let (ends, ended) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("weir-pump".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = pump.run(intake, stopping) => {}
+                    _ = halted => {}
+                }
+            });
+            let _nobody_may_wait = ends.send(());
+        })?;
+        Ok(PumpHandle { stop, halt, ended })
     }
 
     async fn run(mut self, intake: Intake, mut stopping: watch::Receiver<bool>) {
@@ -125,29 +137,28 @@ impl Pump {
         let left = head.length.saturating_sub(head.values.len() as u64);
         let ids = Ids::new(&head.label, &list.name);
         let saved = self.uncut.iter().filter_map(|id| ids.place(*id)).min();
-        let (settings, name, encoding) = (self.settings.clone(), list.name.clone(), list.encoding);
-        let work = move || read(&settings, &name, encoding, &head, ids, saved);
-        let (exchanges, unused) = tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?;
-        if let Some(last) = exchanges.last().map(|exchange| exchange.id) {
-            intake.submit_within(SOURCE, exchanges, Duration::MAX).await?;
+        let mut submission = intake.submission(SOURCE, head.values.len());
+        let mut last = None;
+        let unused = read(list, &head, |record, place| {
+            if saved.is_none_or(|saved| place < saved) {
+                let exchange = exchange(&self.settings, record, |start| ids.of(start, place));
+                last = Some(exchange.id);
+                submission.add(exchange);
+            }
+        });
+        if let Some(last) = last {
+            submission.send(Duration::MAX).await?;
             self.uncut.push(last);
         }
-        let set_aside = unused.len() as u64;
-        if set_aside > 0 {
-            tracing::warn!(
-                list = list.name,
-                values = set_aside,
-                reason = unused[0].reason,
-                "values that are no records"
-            );
-            let directory = self.settings.directory.clone();
-            let work = move || aside::set_aside(&directory, &unused);
-            tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
+        if let Some(first) = unused.first() {
+            let (values, reason) = (unused.len(), &first.reason);
+            tracing::warn!(list = list.name, values, reason, "values that are no records");
+            aside::set_aside(&self.settings.directory, &unused)?;
         }
         list.keep_last(&self.redis, left).await?;
         self.uncut.retain(|id| ids.place(*id).is_none_or(|place| place <= left));
-        if set_aside > 0 {
-            intake.dropped_before(SOURCE, "undecodable", set_aside);
+        if !unused.is_empty() {
+            intake.dropped_before(SOURCE, "undecodable", unused.len() as u64);
         }
         Ok(())
     }
@@ -157,9 +168,10 @@ impl PumpHandle {
     /// Ends after the chunk under way is safe, or when the time is over; what is left stays in Redis.
     pub async fn stop(self, patience: Duration) {
         let _gone_already = self.stop.send(true);
-        let mut task = self.task;
-        if tokio::time::timeout(patience, &mut task).await.is_err() {
-            task.abort();
+        let mut ended = self.ended;
+        if tokio::time::timeout(patience, &mut ended).await.is_err() {
+            drop(self.halt);
+            let _ended = ended.await;
         }
     }
 }
@@ -181,37 +193,27 @@ fn node_name(directory: &Path) -> io::Result<String> {
     Ok(name)
 }
 
-/// The exchanges of a chunk, but for those up to the place that is `saved` already, and what is none.
-fn read(
-    settings: &PumpSettings,
-    list: &str,
-    encoding: Encoding,
-    head: &Head,
-    ids: Ids,
-    saved: Option<u64>,
-) -> (Vec<Exchange>, Vec<Unused>) {
-    let mut exchanges = Vec::with_capacity(head.values.len());
+/// Hands out the records of a chunk, each with its place, and gives what is none.
+fn read(list: &List, head: &Head, mut take: impl FnMut(&mut Record<'_>, u64)) -> Vec<Unused> {
     let mut unused = Vec::new();
+    let mut set_aside = |reason, bytes: &[u8]| {
+        unused.push(Unused { list: list.name.clone(), reason, bytes: bytes.to_vec() });
+    };
     for (place, value) in (0..=head.length).rev().zip(head.values.iter()) {
         let Some(bytes) = value else {
-            let reason = format!("record: more than {MAX_RECORD_BYTES} bytes");
-            unused.push(Unused { list: list.to_owned(), reason, bytes: Vec::new() });
+            set_aside(format!("record: more than {MAX_RECORD_BYTES} bytes"), &[]);
             continue;
         };
-        let record = match encoding {
+        let record = match list.encoding {
             Encoding::Msgpack => msgpack::decode(bytes),
             Encoding::Protobuf => protobuf::decode(bytes),
         };
         match record {
-            Ok(_) if saved.is_some_and(|saved| saved <= place) => {}
-            Ok(mut record) => exchanges.push(exchange(settings, &mut record, |start| ids.of(start, place))),
-            Err(error) => {
-                let (reason, bytes) = (error.to_string(), bytes.to_vec());
-                unused.push(Unused { list: list.to_owned(), reason, bytes });
-            }
+            Ok(mut record) => take(&mut record, place),
+            Err(error) => set_aside(error.to_string(), bytes),
         }
     }
-    (exchanges, unused)
+    unused
 }
 
 /// The ids of the records of one take-over: the same bits for all, with the place in the last of them. A record's place is
