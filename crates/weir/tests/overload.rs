@@ -1,14 +1,16 @@
 //! More traffic than the store can take: calls keep going, the ledger balances to the last call, memory stays bounded.
 //!
 //! In the suite it is a flood of 20 seconds. The full drill, `WEIR_TEST_OVERLOAD_SECONDS=120`, first finds out what the store
-//! takes on this machine, then sends twice that: without capture; without it while processes of the priority of indexing keep
-//! the processors busy; and with capture. What the last adds to the second is what capture costs a call; what the second adds
-//! to the first is what a call pays on this machine for sharing it with any work.
+//! takes on this machine, then sends twice that with capture; and before and after it, since a machine has better and worse
+//! minutes, for a quarter of the time in all each: without capture, and without it while processes of the priority of indexing
+//! keep the processors busy. What capture adds to the latter is what it costs a call; what the latter adds to the former is what
+//! a call pays on this machine for sharing it with any work.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -44,16 +46,16 @@ async fn a_storm_costs_calls_nothing_and_every_exchange_is_accounted_for() {
     };
     let calm = Weir::start_with(&[("WEIR_GATEWAY__CAPTURE__ENABLED", "false")]).await;
     calm.route_everything_to(&upstream).await;
-    let without = storm(&calm, Duration::from_secs(seconds / 4), twice).await;
-    let beside_work = match drill {
-        Some(seconds) => {
+    let (mut without, mut beside_work) = (Storm::default(), Storm::default());
+    let mut undisturbed = async |weir: &Weir| {
+        let part = Duration::from_secs(seconds) / 8;
+        without.add(storm(weir, part, twice).await);
+        if drill.is_some() {
             let _work = Work::start();
-            Some(storm(&calm, Duration::from_secs(seconds / 4), twice).await)
+            beside_work.add(storm(weir, part, twice).await);
         }
-        None => None,
     };
-    drop(calm);
-
+    undisturbed(&calm).await;
     let weir = Weir::start_with(ROOMS).await;
     weir.route_everything_to(&upstream).await;
     let with = storm(&weir, Duration::from_secs(seconds), twice).await;
@@ -61,18 +63,38 @@ async fn a_storm_costs_calls_nothing_and_every_exchange_is_accounted_for() {
     let source = &ledger["sources"][0];
     let store =
         ledger["targets"].as_array().unwrap().iter().find(|target| target["name"] == "store").unwrap();
-    println!(
-        "twice the store: {twice:.0?} calls/s\nwithout capture: {without:?}\nbeside other work: {beside_work:?}\nwith capture: {with:?}"
-    );
+    undisturbed(&calm).await;
+    println!("twice the store: {twice:.0?} calls/s");
+    for (name, storm) in
+        [("without capture", &without), ("beside other work", &beside_work), ("with capture", &with)]
+    {
+        println!("{name}: {storm}");
+    }
     println!("source {source}\nstore {store}");
     assert_eq!(ledger["balanced"], true);
-    assert_eq!(source["offered"], with.calls, "every call was offered");
-    assert_eq!(sum(source, "accepted"), with.calls);
+    let calls = with.calls.len() as u64;
+    assert_eq!(source["offered"], calls, "every call was offered");
+    assert_eq!(sum(source, "accepted"), calls);
     assert_eq!(source["accepted"], store["offered"], "what was accepted was offered to the store");
     assert_eq!(sum(store, "delivered"), store["offered"].as_u64().unwrap());
     assert_eq!(weir.ask("/api/v1/exchanges?limit=1").await["total"]["value"], store["delivered"]);
-    assert!(with.calls > store["delivered"].as_u64().unwrap(), "the store was not overloaded");
+    assert!(calls > store["delivered"].as_u64().unwrap(), "the store was not overloaded");
     assert!(with.memory.own_bytes < OWN_BYTES_MAX, "{:?}", with.memory);
+}
+
+/// The journal keeps what the store has not committed, so the store must commit before a small journal is full of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_journal_does_not_wait_for_the_interval_of_commits() {
+    let upstream = upstream().await;
+    let weir =
+        Weir::start_with(&[("WEIR_JOURNAL__MAX_BYTES", "4MiB"), ("WEIR_STORE__COMMIT_INTERVAL", "1h")]).await;
+    weir.route_everything_to(&upstream).await;
+    // Three times what the journal has room for.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while kept_and_dropped(&weir).await.0 < 190.0 {
+        assert!(Instant::now() < deadline, "the store stopped: {:#}", weir.ask("/api/v1/ledger").await);
+        storm(&weir, Duration::from_secs(1), Some(50.0)).await;
+    }
 }
 
 /// Processes that use all of two processors that nobody else wants, as the index's two threads do.
@@ -130,15 +152,39 @@ async fn kept_and_dropped(weir: &Weir) -> (f64, f64) {
 }
 
 /// What a storm was like. Latencies are for people: they depend on the machine and are not asserted.
-#[derive(Debug)]
-#[allow(dead_code, reason = "printed")]
+#[derive(Default)]
 struct Storm {
-    calls: u64,
-    calls_per_second: u64,
-    latency_p50: Duration,
-    latency_p99: Duration,
-    latency_p99_of_a_second: Duration,
+    calls: Vec<Call>,
+    length: Duration,
+    /// The most that weir had.
     memory: Memory,
+}
+
+impl Storm {
+    fn add(&mut self, more: Self) {
+        self.calls.extend(more.calls);
+        self.length += more.length;
+        self.memory = self.memory.most(more.memory);
+    }
+}
+
+impl fmt::Display for Storm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.calls.is_empty() {
+            return f.write_str("not measured");
+        }
+        let latencies = Latencies::of(&self.calls);
+        write!(
+            f,
+            "{} calls, {}/s; p50 {:.2?}, p99 {:.2?}, p99 of a second {:.2?}; {:?}",
+            latencies.calls(),
+            latencies.per_second(self.length),
+            latencies.at(0.5),
+            latencies.at(0.99),
+            latencies.at_in_a_second(0.99),
+            self.memory
+        )
+    }
 }
 
 /// Calls at this rate a second, or as many as fit in the time, each answered in full and unchanged.
@@ -156,15 +202,11 @@ async fn storm(weir: &Weir, length: Duration, rate: Option<f64>) -> Storm {
         memory = memory.most(weir.memory());
     }
     stop.store(true, Ordering::Relaxed);
-    let latencies = Latencies::of(callers).await;
-    Storm {
-        calls: latencies.calls(),
-        calls_per_second: latencies.per_second(length),
-        latency_p50: latencies.at(0.5),
-        latency_p99: latencies.at(0.99),
-        latency_p99_of_a_second: latencies.at_in_a_second(0.99),
-        memory,
+    let mut calls = Vec::new();
+    for caller in callers {
+        calls.extend(caller.await.unwrap());
     }
+    Storm { calls, length, memory }
 }
 
 /// One connection that sends call after call, with this time between them on average when there is one; gives the calls.

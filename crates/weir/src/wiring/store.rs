@@ -24,6 +24,8 @@ pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>> {
             let mut embedded = EmbeddedSettings::new(settings.data_dir.join("store"));
             embedded.writer_bytes = settings.store.writer_memory;
             embedded.commit_interval = settings.store.commit_interval;
+            // The journal keeps what is not committed. A small one would be full, and refuse, before a commit of full size.
+            embedded.commit_bytes = embedded.commit_bytes.min(settings.journal.max_bytes / 4);
             // Indexing is the dear part of the program; when the machine is full, calls go first. The store's threads
             // inherit this from the one that opens it.
             let opened = std::thread::spawn(|| {

@@ -7,7 +7,6 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 /// When one of many independent clients calls: at random, with the same time between two calls on average.
@@ -74,15 +73,11 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Those of all callers, once they have ended.
-    pub async fn of(callers: Vec<JoinHandle<Vec<Call>>>) -> Self {
-        let mut calls = Vec::new();
-        for caller in callers {
-            calls.extend(caller.await.unwrap());
-        }
+    /// Those of these calls.
+    pub fn of(calls: &[Call]) -> Self {
         let begun = calls.iter().map(|call| call.sent).min().expect("there was a call");
         let mut seconds = BTreeMap::<u64, Vec<Duration>>::new();
-        for call in &calls {
+        for call in calls {
             seconds.entry((call.sent - begun).as_secs()).or_default().push(call.took);
         }
         let sorted = |mut latencies: Vec<Duration>| {
