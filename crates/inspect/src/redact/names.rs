@@ -14,14 +14,20 @@ pub(super) struct Names {
     endings: Vec<Vec<u8>>,
     /// With the letters of each.
     inside: Vec<(Letters, Vec<u8>)>,
-    /// Signs of `exact` and of `endings`, as bits, so that most names are refused without looking at the rules.
-    exact_signs: Bits,
-    ending_signs: Bits,
+    /// The [`sign`]s of `exact`, and of the last bytes of `endings`, so that most names are refused without looking at the
+    /// rules.
+    exact_signs: Signs,
+    ending_signs: Signs,
+    /// How many last bytes are looked at for that: all endings have as many.
+    tail: usize,
 }
+
+/// Most last bytes that make the sign of an ending.
+const TAIL: usize = 4;
 
 impl Names {
     pub(super) fn new<'a>(rules: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut names = Self::default();
+        let mut names = Self { tail: TAIL, ..Self::default() };
         for rule in rules {
             let rule = rule.trim();
             let core = canonical(rule.trim_matches('*').as_bytes()).into_owned();
@@ -33,15 +39,18 @@ impl Names {
             match (wild && rule.starts_with('*'), wild && rule.ends_with('*')) {
                 (true, true) => names.inside.push((Letters::of(&core), core)),
                 (true, false) => {
-                    names.ending_signs.set(tail_sign(&core));
+                    names.tail = names.tail.min(core.len());
                     names.endings.push(core);
                 }
                 (false, true) => names.beginnings.push(core),
                 (false, false) => {
-                    names.exact_signs.set(whole_sign(&core));
+                    names.exact_signs.set(sign(&core));
                     names.exact.insert(core);
                 }
             }
+        }
+        for ending in &names.endings {
+            names.ending_signs.set(sign(last(ending, names.tail)));
         }
         names
     }
@@ -63,8 +72,8 @@ impl Names {
 
     fn fits(&self, name: &[u8]) -> bool {
         let letters = Letters::of(name);
-        self.exact_signs.get(whole_sign(name)) && self.exact.contains(name)
-            || self.ending_signs.get(tail_sign(name))
+        self.exact_signs.get(sign(name)) && self.exact.contains(name)
+            || self.ending_signs.get(sign(last(name, self.tail)))
                 && self.endings.iter().any(|ending| name.ends_with(ending))
             || self.beginnings.iter().any(|beginning| name.starts_with(beginning))
             || self.inside.iter().any(|(needed, part)| {
@@ -87,36 +96,35 @@ impl Letters {
     }
 }
 
-/// 256 bits.
-#[derive(Debug, Default)]
-struct Bits([u64; 4]);
+/// A bit for each [`sign`].
+#[derive(Debug)]
+struct Signs([u64; 64]);
 
-impl Bits {
-    fn set(&mut self, sign: u8) {
-        self.0[usize::from(sign >> 6)] |= 1 << (sign & 63);
-    }
-
-    fn get(&self, sign: u8) -> bool {
-        self.0[usize::from(sign >> 6)] >> (sign & 63) & 1 == 1
+impl Default for Signs {
+    fn default() -> Self {
+        Self([0; 64])
     }
 }
 
-/// Of the first and last byte and the length.
-fn whole_sign(name: &[u8]) -> u8 {
-    match name {
-        [first, .., last] => {
-            first.wrapping_mul(31) ^ last.wrapping_mul(7) ^ (name.len() as u8).wrapping_mul(37)
-        }
-        _ => name.first().copied().unwrap_or(0),
+impl Signs {
+    fn set(&mut self, sign: usize) {
+        self.0[sign / 64] |= 1 << (sign % 64);
+    }
+
+    fn get(&self, sign: usize) -> bool {
+        self.0[sign / 64] >> (sign % 64) & 1 == 1
     }
 }
 
-/// Of the last two bytes; endings have at least two, see [`Names::new`].
-fn tail_sign(name: &[u8]) -> u8 {
-    match name {
-        [.., before, last] => before.wrapping_mul(31) ^ last.wrapping_mul(7),
-        _ => 0,
-    }
+/// A number below 4096, mostly different for different names: of the length, the first two and the last four bytes.
+fn sign(name: &[u8]) -> usize {
+    let mix = |sum: u32, byte: &u8| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let start = name.iter().take(2).fold(name.len() as u32, mix);
+    (last(name, TAIL).iter().fold(start, mix) >> 12 & 4095) as usize
+}
+
+fn last(name: &[u8], count: usize) -> &[u8] {
+    &name[name.len().saturating_sub(count)..]
 }
 
 fn last_part(name: &[u8]) -> &[u8] {
@@ -146,6 +154,22 @@ pub(super) fn canonical(name: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endings_of_any_length_are_found() {
+        for (rules, found, not_found) in [
+            (&["*ab"][..], &["ab", "xab", "x_a_b", "longer.ab"][..], &["b", "abx", ""][..]),
+            (&["*ab", "*secret_key"], &["ab", "my-secret-key", "secretKey"], &["key", "secretkeys"]),
+            (&["*secret_key"], &["my-secret-key"], &["key", "ey", "retkey"]),
+        ] {
+            let names = Names::new(rules.iter().copied());
+            for (wanted, which) in [(true, found), (false, not_found)] {
+                for name in which {
+                    assert_eq!(names.matches(name.as_bytes()), wanted, "{name:?} by {rules:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn case_and_separators_do_not_matter() {

@@ -199,7 +199,12 @@ static STORE: &[FieldSpec] = &[
     key("retention", Duration, r#""30d""#, "how long exchanges are kept"),
     key("max_bytes", Size, r#""50GiB""#, "most disk for kept exchanges; beyond it the oldest go"),
     key("writer_memory", Size, r#""128MiB""#, "memory for building the index"),
-    key("commit_interval", Duration, r#""5s""#, "how often the index is written to disk"),
+    key(
+        "commit_interval",
+        Duration,
+        r#""5s""#,
+        "the index is written to disk after this time at the latest, and when a quarter of `journal.max_bytes` waits for it",
+    ),
 ];
 
 static TARGET: &[FieldSpec] = &[

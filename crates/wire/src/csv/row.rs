@@ -106,6 +106,10 @@ impl Row<'_> {
     }
 
     fn degrees(&mut self, degrees: f64) {
+        // Most records have no place.
+        if degrees.to_bits() == 0 {
+            return self.text("0");
+        }
         self.column();
         let _infallible = write!(self.out, "{degrees}");
     }

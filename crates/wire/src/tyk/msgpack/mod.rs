@@ -28,14 +28,14 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
         };
         let (name, read) = FIELDS[at];
         read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name, reason.to_string()))?;
-        timed |= name == "TimeStamp";
+        timed |= at == TIME_STAMP;
         expected = at + 1;
     }
     if reader.left() > 0 {
         return Err(whole(Fault::new(format!("{} bytes follow it", reader.left()))));
     }
     if !timed {
-        return Err(Unreadable::new("TimeStamp", "is missing"));
+        return Err(Unreadable::new(FIELDS[TIME_STAMP].0, "is missing"));
     }
     Ok(record)
 }
@@ -81,6 +81,9 @@ const FIELDS: [(&str, Read); 35] = [
     ("MCPStats", |record, value| mcp(value).map(|mcp| record.mcp = mcp)),
     ("CollectionName", |record, value| value.text().map(|text| record.collection_name = text)),
 ];
+
+/// Where the field without which nothing is a record stands.
+const TIME_STAMP: usize = 12;
 
 /// Takes a name and gives where the field of this name stands, looked for first where it is expected.
 fn next_field(reader: &mut Reader<'_>, expected: usize) -> Result<Option<usize>, Fault> {
