@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use redis::RedisError;
 use tokio::sync::{oneshot, watch};
 use weir_kit::{Backoff, Timestamp};
@@ -54,6 +56,9 @@ enum Trouble {
     NoRoom(#[from] NoRoom),
     #[error("cannot set values aside: {0}")]
     Aside(#[from] io::Error),
+    /// A mistake of ours; the records are still in Redis, and a later release may read them.
+    #[error("reading a chunk failed unexpectedly")]
+    Panicked,
 }
 
 impl Pump {
@@ -94,7 +99,8 @@ impl Pump {
         }
         let mut failures = 0;
         while !*stopping.borrow() {
-            let pause = match self.turn(&intake, &stopping).await {
+            let turn = AssertUnwindSafe(self.turn(&intake, &stopping)).catch_unwind().await;
+            let pause = match turn.unwrap_or(Err(Trouble::Panicked)) {
                 Ok(0) => self.settings.delay,
                 Ok(_) => Duration::ZERO,
                 Err(trouble) => {
