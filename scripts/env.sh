@@ -5,6 +5,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # In CI the checkout is thrown away after the run; what was built is not.
 if [[ -n "${CI:-}" && -z "${CARGO_TARGET_DIR:-}" ]]; then
   export CARGO_TARGET_DIR="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/weir/target"
+  # Test programs know the folder they were built from. Those of another checkout, which may be gone, are not to be taken.
+  if [[ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null)" != "$PWD" ]]; then
+    find crates -name '*.rs' -exec touch {} +
+    mkdir -p "$CARGO_TARGET_DIR"
+    printf '%s' "$PWD" >"$CARGO_TARGET_DIR/checkout"
+  fi
 fi
 TARGET="${CARGO_TARGET_DIR:-target}"
 
