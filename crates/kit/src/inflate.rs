@@ -114,12 +114,11 @@ fn brotli_decoder(bytes: &[u8]) -> impl Read {
 }
 
 fn read_prefix(reader: impl Read, max: usize) -> Prefix {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    let outcome = reader.take(limit).read_to_end(&mut bytes);
+    let (blocks, outcome) = read_blocks(reader, max);
+    let mut bytes = joined(blocks);
     let end = match outcome {
         _ if bytes.len() > max => End::Capped,
-        Ok(_) => End::Complete,
+        Ok(()) => End::Complete,
         Err(_) => End::Broken,
     };
     bytes.truncate(max);
@@ -127,10 +126,34 @@ fn read_prefix(reader: impl Read, max: usize) -> Prefix {
 }
 
 fn read_capped(coding: Coding, reader: impl Read, max: usize) -> Result<Vec<u8>, InflateError> {
-    let mut out = Vec::new();
+    let (blocks, outcome) = read_blocks(reader, max);
+    outcome.map_err(|error| InflateError::Broken(coding, error))?;
+    let length: usize = blocks.iter().map(Vec::len).sum();
+    if length > max { Err(InflateError::TooLarge(max)) } else { Ok(joined(blocks)) }
+}
+
+/// Long content is read into blocks of this size: a buffer that grows leaves all its smaller forms to the allocator.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Reads to the end, or one byte more than `max`.
+fn read_blocks(reader: impl Read, max: usize) -> (Vec<Vec<u8>>, io::Result<()>) {
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    reader.take(limit).read_to_end(&mut out).map_err(|error| InflateError::Broken(coding, error))?;
-    if out.len() > max { Err(InflateError::TooLarge(max)) } else { Ok(out) }
+    let mut reader = reader.take(limit);
+    let mut blocks = Vec::new();
+    loop {
+        // Most content is short, so the first block grows as it must.
+        let mut block = Vec::with_capacity(if blocks.is_empty() { 0 } else { BLOCK_BYTES });
+        let outcome = reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block);
+        blocks.push(block);
+        match outcome {
+            Ok(BLOCK_BYTES) => {}
+            outcome => return (blocks, outcome.map(|_| ())),
+        }
+    }
+}
+
+fn joined(mut blocks: Vec<Vec<u8>>) -> Vec<u8> {
+    if blocks.len() == 1 { blocks.remove(0) } else { blocks.concat() }
 }
 
 #[cfg(test)]
@@ -172,6 +195,18 @@ mod tests {
             assert_eq!(inflate(coding, &small, 100_000).unwrap(), bytes, "{coding:?}");
             let error = inflate(coding, &small, 99_999).unwrap_err();
             assert!(matches!(error, InflateError::TooLarge(99_999)), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn content_of_many_blocks_comes_back() {
+        for length in [BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES] {
+            let bytes: Vec<u8> = (0_u8..=250).cycle().take(length).collect();
+            let small = packed(Coding::Gzip, &bytes);
+            assert!(inflate(Coding::Gzip, &small, length).unwrap() == bytes, "{length}");
+            assert!(inflate(Coding::Gzip, &small, length - 1).is_err(), "{length}");
+            let prefix = inflate_prefix(Coding::Gzip, &small, length - 1);
+            assert!(prefix.bytes == bytes[..length - 1] && prefix.end == End::Capped, "{length}");
         }
     }
 

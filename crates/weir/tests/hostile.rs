@@ -5,7 +5,6 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -75,13 +74,8 @@ async fn what_unpacks_without_end_is_refused_at_the_limit() {
     assert_eq!(post(&weir, "/v1/events/batch", "gzip, gzip, gzip, gzip", Vec::new()).await, 400);
     assert_eq!(post(&weir, "/v1/events/batch", "lzma", Vec::new()).await, 415);
     assert_eq!(post(&weir, "/v1/events/batch", "gzip", b"no gzip".to_vec()).await, 400);
-    // The allocator gives memory back after a while, and only while it is at work.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while weir.memory().own_bytes >= BOMB_BYTES as u64 {
-        assert!(Instant::now() < deadline, "{} bytes are held", weir.memory().own_bytes);
-        assert_eq!(post(&weir, "/v1/events/batch", "gzip", b"no gzip".to_vec()).await, 400);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let held = weir.memory().own_bytes;
+    assert!(held < BOMB_BYTES as u64, "{held} bytes are held");
 }
 
 #[tokio::test]

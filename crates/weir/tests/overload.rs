@@ -173,17 +173,8 @@ impl fmt::Display for Storm {
         if self.calls.is_empty() {
             return f.write_str("not measured");
         }
-        let latencies = Latencies::of(&self.calls);
-        write!(
-            f,
-            "{} calls, {}/s; p50 {:.2?}, p99 {:.2?}, p99 of a second {:.2?}; {:?}",
-            latencies.calls(),
-            latencies.per_second(self.length),
-            latencies.at(0.5),
-            latencies.at(0.99),
-            latencies.at_in_a_second(0.99),
-            self.memory
-        )
+        let calls = Latencies::of(&self.calls).summary(self.length);
+        write!(f, "{calls}; {:?}", self.memory)
     }
 }
 

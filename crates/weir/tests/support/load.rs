@@ -94,29 +94,29 @@ impl Latencies {
         self.all.len() as u64
     }
 
-    /// Calls a second, when they were made in this time.
-    pub fn per_second(&self, length: Duration) -> u64 {
-        self.calls() / length.as_secs().max(1)
+    /// For people: what calls were like that were made in this time.
+    pub fn summary(&self, length: Duration) -> String {
+        format!(
+            "{} calls, {}/s; p50 {:.2?}, p99 {:.2?}, p99 of a second {:.2?}, longest {:.2?}",
+            self.calls(),
+            self.calls() / length.as_secs().max(1),
+            at(&self.all, 0.5),
+            at(&self.all, 0.99),
+            self.of_a_second(0.99),
+            at(&self.all, 1.0),
+        )
     }
 
-    /// What this share of them stayed below.
-    pub fn at(&self, share: f64) -> Duration {
-        at(&self.all, share)
-    }
-
-    /// What this share of them stayed below in half of the seconds: a moment in which the machine did something else
+    /// What this share of calls stayed below in half of the seconds: a moment in which the machine did something else
     /// spoils its second alone.
-    pub fn at_in_a_second(&self, share: f64) -> Duration {
+    fn of_a_second(&self, share: f64) -> Duration {
         let mut seconds: Vec<Duration> = self.seconds.iter().map(|calls| at(calls, share)).collect();
         seconds.sort_unstable();
         at(&seconds, 0.5)
     }
-
-    pub fn longest(&self) -> Duration {
-        self.all[self.all.len() - 1]
-    }
 }
 
+/// What this share of them stayed below; of all of them, the longest.
 fn at(sorted: &[Duration], share: f64) -> Duration {
-    sorted[(sorted.len() as f64 * share) as usize]
+    sorted[((sorted.len() as f64 * share) as usize).min(sorted.len() - 1)]
 }

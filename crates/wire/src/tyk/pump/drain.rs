@@ -42,8 +42,7 @@ pub struct Pump {
 #[derive(Debug)]
 pub struct PumpHandle {
     stop: watch::Sender<bool>,
-    /// Ends the pump where it is when it is dropped.
-    halt: oneshot::Sender<()>,
+    /// Answers when the pump has ended, and ends it where it is when this is dropped before.
     ended: oneshot::Receiver<()>,
 }
 
@@ -75,19 +74,18 @@ impl Pump {
         let redis = Redis::new(settings.redis.clone());
         let pump = Self { settings, redis, lists, uncut: Vec::new() };
         let (stop, stopping) = watch::channel(false);
-        let (halt, halted) = oneshot::channel();
-        let (ends, ended) = oneshot::channel();
+        let (mut running, ended) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("weir-pump".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     () = pump.run(intake, stopping) => {}
-                    _ = halted => {}
+                    () = running.closed() => {}
                 }
             });
-            let _nobody_may_wait = ends.send(());
+            let _nobody_may_wait = running.send(());
         })?;
-        Ok(PumpHandle { stop, halt, ended })
+        Ok(PumpHandle { stop, ended })
     }
 
     async fn run(mut self, intake: Intake, mut stopping: watch::Receiver<bool>) {
@@ -174,11 +172,7 @@ impl PumpHandle {
     /// Ends after the chunk under way is safe, or when the time is over; what is left stays in Redis.
     pub async fn stop(self, patience: Duration) {
         let _gone_already = self.stop.send(true);
-        let mut ended = self.ended;
-        if tokio::time::timeout(patience, &mut ended).await.is_err() {
-            drop(self.halt);
-            let _ended = ended.await;
-        }
+        let _ended_or_dropped = tokio::time::timeout(patience, self.ended).await;
     }
 }
 
