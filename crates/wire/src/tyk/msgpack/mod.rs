@@ -3,7 +3,9 @@
 mod read;
 mod write;
 
-use read::{Fault, Reader};
+use std::sync::LazyLock;
+
+use read::{Fault, Name, Reader};
 
 use super::record::{
     Geo, GraphQl, GraphQlError, Latency, Layout, MAX_RECORD_BYTES, Mcp, Network, PathItem, Record, Text,
@@ -26,8 +28,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
             reader.skip().map_err(|reason| Unreadable::new("unknown field", reason.to_string()))?;
             continue;
         };
-        let (name, read) = FIELDS[at];
-        read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name, reason.to_string()))?;
+        let (name, read) = &FIELDS[at];
+        read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name.text, reason.to_string()))?;
         timed |= at == TIME_STAMP;
         expected = at + 1;
     }
@@ -35,7 +37,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
         return Err(whole(Fault::new(format!("{} bytes follow it", reader.left()))));
     }
     if !timed {
-        return Err(Unreadable::new(FIELDS[TIME_STAMP].0, "is missing"));
+        return Err(Unreadable::new(FIELDS[TIME_STAMP].0.text, "is missing"));
     }
     Ok(record)
 }
@@ -44,42 +46,44 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
 type Read = for<'a> fn(&mut Record<'a>, &mut Reader<'a>) -> Result<(), Fault>;
 
 /// The fields in the order in which gateways write them: mostly, the one that follows the last is the next.
-const FIELDS: [(&str, Read); 35] = [
-    ("Method", |record, value| value.text().map(|text| record.method = text)),
-    ("Host", |record, value| value.text().map(|text| record.host = text)),
-    ("Path", |record, value| value.text().map(|text| record.path = text)),
-    ("RawPath", |record, value| value.text().map(|text| record.raw_path = text)),
-    ("ContentLength", |record, value| value.integer().map(|number| record.content_length = number)),
-    ("UserAgent", |record, value| value.text().map(|text| record.user_agent = text)),
-    ("Day", |record, value| value.integer().map(|number| record.day = number)),
-    ("Month", |record, value| value.integer().map(|number| record.month = number)),
-    ("Year", |record, value| value.integer().map(|number| record.year = number)),
-    ("Hour", |record, value| value.integer().map(|number| record.hour = number)),
-    ("ResponseCode", |record, value| value.integer().map(|number| record.response_code = number)),
-    ("APIKey", |record, value| value.text().map(|text| record.api_key = text)),
-    ("TimeStamp", |record, value| value.time().map(|time| record.time_stamp = time)),
-    ("APIVersion", |record, value| value.text().map(|text| record.api_version = text)),
-    ("APIName", |record, value| value.text().map(|text| record.api_name = text)),
-    ("APIID", |record, value| value.text().map(|text| record.api_id = text)),
-    ("OrgID", |record, value| value.text().map(|text| record.org_id = text)),
-    ("OauthID", |record, value| value.text().map(|text| record.oauth_id = text)),
-    ("RequestTime", |record, value| value.integer().map(|number| record.request_time = number)),
-    ("RawRequest", |record, value| value.text().map(|text| record.raw_request = text)),
-    ("RawResponse", |record, value| value.text().map(|text| record.raw_response = text)),
-    ("IPAddress", |record, value| value.text().map(|text| record.ip_address = text)),
-    ("Geo", |record, value| geo(value).map(|geo| record.geo = geo)),
-    ("Network", |record, value| network(value).map(|network| record.network = network)),
-    ("Latency", |record, value| latency(value).map(|latency| record.latency = latency)),
-    ("Tags", |record, value| value.texts().map(|tags| record.tags = tags)),
-    ("Alias", |record, value| value.text().map(|text| record.alias = text)),
-    ("TrackPath", |record, value| value.boolean().map(|flag| record.track_path = flag)),
-    ("ExpireAt", |record, value| value.time().map(|time| record.expire_at = time)),
-    ("ApiSchema", |record, value| value.text().map(|text| record.api_schema = text)),
-    ("OriginalPath", |record, value| value.text().map(|text| record.original_path = text)),
-    ("ListenPath", |record, value| value.text().map(|text| record.listen_path = text)),
-    ("GraphQLStats", |record, value| graphql(value).map(|graphql| record.graphql = graphql)),
-    ("MCPStats", |record, value| mcp(value).map(|mcp| record.mcp = mcp)),
-    ("CollectionName", |record, value| value.text().map(|text| record.collection_name = text)),
+static FIELDS: [(Name, Read); 35] = [
+    (Name::new("Method"), |record, value| value.text().map(|text| record.method = text)),
+    (Name::new("Host"), |record, value| value.text().map(|text| record.host = text)),
+    (Name::new("Path"), |record, value| value.text().map(|text| record.path = text)),
+    (Name::new("RawPath"), |record, value| value.text().map(|text| record.raw_path = text)),
+    (Name::new("ContentLength"), |record, value| {
+        value.integer().map(|number| record.content_length = number)
+    }),
+    (Name::new("UserAgent"), |record, value| value.text().map(|text| record.user_agent = text)),
+    (Name::new("Day"), |record, value| value.integer().map(|number| record.day = number)),
+    (Name::new("Month"), |record, value| value.integer().map(|number| record.month = number)),
+    (Name::new("Year"), |record, value| value.integer().map(|number| record.year = number)),
+    (Name::new("Hour"), |record, value| value.integer().map(|number| record.hour = number)),
+    (Name::new("ResponseCode"), |record, value| value.integer().map(|number| record.response_code = number)),
+    (Name::new("APIKey"), |record, value| value.text().map(|text| record.api_key = text)),
+    (Name::new("TimeStamp"), |record, value| value.time().map(|time| record.time_stamp = time)),
+    (Name::new("APIVersion"), |record, value| value.text().map(|text| record.api_version = text)),
+    (Name::new("APIName"), |record, value| value.text().map(|text| record.api_name = text)),
+    (Name::new("APIID"), |record, value| value.text().map(|text| record.api_id = text)),
+    (Name::new("OrgID"), |record, value| value.text().map(|text| record.org_id = text)),
+    (Name::new("OauthID"), |record, value| value.text().map(|text| record.oauth_id = text)),
+    (Name::new("RequestTime"), |record, value| value.integer().map(|number| record.request_time = number)),
+    (Name::new("RawRequest"), |record, value| value.text().map(|text| record.raw_request = text)),
+    (Name::new("RawResponse"), |record, value| value.text().map(|text| record.raw_response = text)),
+    (Name::new("IPAddress"), |record, value| value.text().map(|text| record.ip_address = text)),
+    (Name::new("Geo"), |record, value| geo(value).map(|geo| record.geo = geo)),
+    (Name::new("Network"), |record, value| network(value).map(|network| record.network = network)),
+    (Name::new("Latency"), |record, value| latency(value).map(|latency| record.latency = latency)),
+    (Name::new("Tags"), |record, value| value.texts().map(|tags| record.tags = tags)),
+    (Name::new("Alias"), |record, value| value.text().map(|text| record.alias = text)),
+    (Name::new("TrackPath"), |record, value| value.boolean().map(|flag| record.track_path = flag)),
+    (Name::new("ExpireAt"), |record, value| value.time().map(|time| record.expire_at = time)),
+    (Name::new("ApiSchema"), |record, value| value.text().map(|text| record.api_schema = text)),
+    (Name::new("OriginalPath"), |record, value| value.text().map(|text| record.original_path = text)),
+    (Name::new("ListenPath"), |record, value| value.text().map(|text| record.listen_path = text)),
+    (Name::new("GraphQLStats"), |record, value| graphql(value).map(|graphql| record.graphql = graphql)),
+    (Name::new("MCPStats"), |record, value| mcp(value).map(|mcp| record.mcp = mcp)),
+    (Name::new("CollectionName"), |record, value| value.text().map(|text| record.collection_name = text)),
 ];
 
 /// Where the field without which nothing is a record stands.
@@ -93,8 +97,23 @@ fn next_field(reader: &mut Reader<'_>, expected: usize) -> Result<Option<usize>,
         return Ok(Some(expected));
     }
     let name = reader.name()?;
-    Ok(FIELDS.iter().position(|(known, _)| known.as_bytes() == name))
+    Ok(FIELDS.iter().position(|(known, _)| known.text.as_bytes() == name))
 }
+
+/// A group of fields as gateways write it where there is nothing to say. So it is in most records, and to see that is
+/// cheaper than to read it.
+type Nothing = LazyLock<Vec<u8>>;
+
+fn written(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes);
+    bytes
+}
+
+static NO_GEO: Nothing = LazyLock::new(|| written(|out| put_geo(&Geo::default(), Layout::Current, out)));
+static NO_NETWORK: Nothing = LazyLock::new(|| written(|out| put_network(Network::default(), out)));
+static NO_GRAPHQL: Nothing = LazyLock::new(|| written(|out| put_graphql(&GraphQl::default(), out)));
+static NO_MCP: Nothing = LazyLock::new(|| written(|out| put_mcp(&Mcp::default(), out)));
 
 /// Reads a map, handing each entry's name to `entry`.
 fn members<'a>(
@@ -110,6 +129,9 @@ fn members<'a>(
 
 fn geo<'a>(value: &mut Reader<'a>) -> Result<Geo<'a>, Fault> {
     let mut geo = Geo::default();
+    if value.is(&NO_GEO) {
+        return Ok(geo);
+    }
     members(value, |part, value| match part {
         b"Country" => members(value, |name, value| match name {
             b"ISOCode" => value.text().map(|text| geo.country = text),
@@ -133,6 +155,9 @@ fn geo<'a>(value: &mut Reader<'a>) -> Result<Geo<'a>, Fault> {
 
 fn network(value: &mut Reader<'_>) -> Result<Network, Fault> {
     let mut network = Network::default();
+    if value.is(&NO_NETWORK) {
+        return Ok(network);
+    }
     members(value, |name, value| match name {
         b"OpenConnections" => value.integer().map(|number| network.open_connections = number),
         b"ClosedConnection" => value.integer().map(|number| network.closed_connections = number),
@@ -156,6 +181,9 @@ fn latency(value: &mut Reader<'_>) -> Result<Latency, Fault> {
 
 fn graphql<'a>(value: &mut Reader<'a>) -> Result<GraphQl<'a>, Fault> {
     let mut graphql = GraphQl::default();
+    if value.is(&NO_GRAPHQL) {
+        return Ok(graphql);
+    }
     members(value, |name, value| match name {
         b"Variables" => value.text().map(|text| graphql.variables = text),
         b"RootFields" => value.texts().map(|fields| graphql.root_fields = fields),
@@ -190,6 +218,9 @@ fn path_items<'a>(steps: Vec<Option<Result<Text<'a>, i64>>>) -> Vec<PathItem<'a>
 
 fn mcp<'a>(value: &mut Reader<'a>) -> Result<Mcp<'a>, Fault> {
     let mut mcp = Mcp::default();
+    if value.is(&NO_MCP) {
+        return Ok(mcp);
+    }
     members(value, |name, value| match name {
         b"IsMCP" => value.boolean().map(|flag| mcp.is_mcp = flag),
         b"JSONRPCMethod" => value.text().map(|text| mcp.method = text),
@@ -229,7 +260,9 @@ pub fn encode(record: &Record<'_>, layout: Layout, out: &mut Vec<u8>) {
     put_text("RawRequest", &record.raw_request, out);
     put_text("RawResponse", &record.raw_response, out);
     put_text("IPAddress", &record.ip_address, out);
+    write::text("Geo", out);
     put_geo(&record.geo, layout, out);
+    write::text("Network", out);
     put_network(record.network, out);
     if current {
         put_latency(record.latency, layout, out);
@@ -242,7 +275,9 @@ pub fn encode(record: &Record<'_>, layout: Layout, out: &mut Vec<u8>) {
         put_text("ApiSchema", &record.api_schema, out);
         put_text("OriginalPath", &record.original_path, out);
         put_text("ListenPath", &record.listen_path, out);
+        write::text("GraphQLStats", out);
         put_graphql(&record.graphql, out);
+        write::text("MCPStats", out);
         put_mcp(&record.mcp, out);
         put_text("CollectionName", &record.collection_name, out);
     }
@@ -301,7 +336,6 @@ fn pairs<T>(values: Option<&[(Text<'_>, T)]>, out: &mut Vec<u8>, put: impl Fn(&T
 }
 
 fn put_geo(geo: &Geo<'_>, layout: Layout, out: &mut Vec<u8>) {
-    write::text("Geo", out);
     write::map(3, out);
     write::text("Country", out);
     write::map(1, out);
@@ -324,7 +358,6 @@ fn put_geo(geo: &Geo<'_>, layout: Layout, out: &mut Vec<u8>) {
 }
 
 fn put_network(network: Network, out: &mut Vec<u8>) {
-    write::text("Network", out);
     write::map(4, out);
     put_integer("OpenConnections", network.open_connections, out);
     put_integer("ClosedConnection", network.closed_connections, out);
@@ -343,7 +376,6 @@ fn put_latency(latency: Latency, layout: Layout, out: &mut Vec<u8>) {
 }
 
 fn put_graphql(graphql: &GraphQl<'_>, out: &mut Vec<u8>) {
-    write::text("GraphQLStats", out);
     write::map(7, out);
     put_text("Variables", &graphql.variables, out);
     put_texts("RootFields", graphql.root_fields.as_deref(), out);
@@ -365,7 +397,6 @@ fn put_graphql(graphql: &GraphQl<'_>, out: &mut Vec<u8>) {
 }
 
 fn put_mcp(mcp: &Mcp<'_>, out: &mut Vec<u8>) {
-    write::text("MCPStats", out);
     write::map(4, out);
     put_boolean("IsMCP", mcp.is_mcp, out);
     put_text("JSONRPCMethod", &mcp.method, out);

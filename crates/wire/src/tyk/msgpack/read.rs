@@ -141,7 +141,10 @@ impl<'a> Reader<'a> {
 
     /// Text; bytes that are not UTF-8 become U+FFFD.
     pub(super) fn text(&mut self) -> Result<Text<'a>, Fault> {
-        self.bytes().map(lossy)
+        match self.bytes()? {
+            [] => Ok(Text::default()),
+            bytes => Ok(lossy(bytes)),
+        }
     }
 
     pub(super) fn boolean(&mut self) -> Result<bool, Fault> {
@@ -154,6 +157,10 @@ impl<'a> Reader<'a> {
 
     /// A whole number in any form that holds one; nil is 0.
     pub(super) fn integer(&mut self) -> Result<i64, Fault> {
+        if let Some((small @ 0..=0x7F, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Ok(i64::from(*small));
+        }
         match self.number_value()? {
             Number::Signed(value) => Ok(value),
             Number::Unsigned(value) => {
@@ -255,14 +262,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether this name comes next, written as all writers do; then it is taken.
-    pub(super) fn is_name(&mut self, name: &str) -> bool {
-        // Text of up to 31 bytes has its length in the first.
-        let rest = match self.rest {
-            [first @ 0xA0..=0xBF, rest @ ..] if usize::from(first & 0x1F) == name.len() => rest,
-            _ => return false,
-        };
-        let Some(rest) = rest.strip_prefix(name.as_bytes()) else { return false };
+    /// Whether this name comes next, written as all writers do; then it is taken. It may not be seen close to the end.
+    pub(super) fn is_name(&mut self, name: &Name) -> bool {
+        let Some(next) = self.rest.first_chunk() else { return false };
+        let found = u128::from_le_bytes(*next) & name.mask == name.written;
+        if found {
+            self.rest = &self.rest[name.length..];
+        }
+        found
+    }
+
+    /// Whether just these bytes come next; then they are taken.
+    pub(super) fn is(&mut self, bytes: &[u8]) -> bool {
+        let Some(rest) = self.rest.strip_prefix(bytes) else { return false };
         self.rest = rest;
         true
     }
@@ -320,6 +332,35 @@ impl<'a> Reader<'a> {
         };
         self.take(flat)?;
         (0..inner).try_for_each(|_| self.skip_within(depth - 1))
+    }
+}
+
+/// The name of a field, with its length before it, as a number: it is compared at once.
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) text: &'static str,
+    written: u128,
+    /// Which of the sixteen bytes count.
+    mask: u128,
+    /// How many those are.
+    length: usize,
+}
+
+impl Name {
+    /// A name of at most 15 bytes.
+    pub(super) const fn new(text: &'static str) -> Self {
+        let name = text.as_bytes();
+        assert!(name.len() < 16);
+        let (mut written, mut mask) = ([0; 16], [0; 16]);
+        // Text of up to 31 bytes has its length in the first.
+        (written[0], mask[0]) = (0xA0 | name.len() as u8, 0xFF);
+        let mut at = 0;
+        while at < name.len() {
+            (written[at + 1], mask[at + 1]) = (name[at], 0xFF);
+            at += 1;
+        }
+        let (written, mask) = (u128::from_le_bytes(written), u128::from_le_bytes(mask));
+        Self { text, written, mask, length: 1 + name.len() }
     }
 }
 
