@@ -38,7 +38,7 @@ impl Policy for Naming {
         let id = (HeaderName::from_static("x-call"), HeaderValue::try_from(call.id.to_string()).unwrap());
         let user = call.headers.get("x-user").map(|user| user.to_str().unwrap().to_owned());
         Verdict {
-            identity: Identity { user, ..Identity::default() },
+            identity: Identity { user: user.map(Into::into), ..Identity::default() },
             request_headers: vec![id.clone()],
             response_headers: vec![id],
             ..Verdict::default()

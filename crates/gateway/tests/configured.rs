@@ -193,7 +193,7 @@ async fn exporters_of_a_consumer_are_asked_and_records_hold_no_keys() {
     let Whole { gateway, exchanges, .. } = whole;
     tokio::task::spawn_blocking(move || gateway.shutdown(PATIENCE)).await.unwrap();
     let exchanges = exchanges.lock().unwrap();
-    let asked: Vec<&[String]> = exchanges.iter().map(|exchange| exchange.plugins.as_slice()).collect();
+    let asked: Vec<&[_]> = exchanges.iter().map(|exchange| exchange.plugins.as_slice()).collect();
     let own = [of_ann["id"].as_str().unwrap().to_owned()];
     let of_known: Vec<_> = asked.iter().filter(|plugins| !plugins.is_empty()).collect();
     assert_eq!(of_known, [&own, &own], "{asked:?}");
@@ -251,7 +251,7 @@ async fn attributes_are_on_every_record_of_their_scope() {
         assert_eq!(attribute("weight"), 2.into());
         assert_eq!(attribute("share"), AttributeValue::Float(0.5));
         assert_eq!(attribute("internal"), true.into());
-        assert_eq!(attribute("tags"), AttributeValue::Json(r#"["a","b"]"#.to_owned()));
+        assert_eq!(attribute("tags"), AttributeValue::Json(r#"["a","b"]"#.into()));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use compact_str::CompactString;
+
 /// Attributes by which a gateway says how a call was to be recorded.
 pub mod recording {
     /// True where requests and responses were to be recorded whole.
@@ -36,9 +38,9 @@ pub enum Value {
     /// Any other number.
     Float(f64),
     /// Text.
-    Text(String),
+    Text(CompactString),
     /// A JSON document, kept as its text (objects, arrays).
-    Json(String),
+    Json(CompactString),
 }
 
 impl From<bool> for Value {
@@ -55,13 +57,13 @@ impl From<i64> for Value {
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
+        Self::Text(value.into())
     }
 }
 
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Self::Text(value)
+        Self::Text(value.into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The content of a message, as far as it was kept.
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use weir_kit::inflate::{Coding, inflate};
 
 /// The content of a request or response.
@@ -14,7 +15,7 @@ pub struct Body {
     /// processor decoded the body to mask it.
     pub coding: ContentCoding,
     /// Media type given beside the body (HAR, ALF); the `Content-Type` header otherwise speaks for itself.
-    pub media_type: Option<String>,
+    pub media_type: Option<CompactString>,
 }
 
 impl Body {
@@ -60,7 +61,7 @@ pub enum ContentCoding {
     /// One that weir can remove.
     Known(Coding),
     /// Any other, or several in a row, as written in the header.
-    Other(String),
+    Other(CompactString),
 }
 
 impl Default for ContentCoding {
@@ -73,7 +74,7 @@ impl ContentCoding {
     /// The coding that a `Content-Encoding` header names.
     pub fn of_header(value: Option<&str>) -> Self {
         let name = value.unwrap_or("");
-        Coding::named(name).map_or_else(|| Self::Other(name.to_owned()), Self::Known)
+        Coding::named(name).map_or_else(|| Self::Other(name.into()), Self::Known)
     }
 
     /// The name as in a `Content-Encoding` header; empty for none.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use compact_str::CompactString;
 use uuid::Uuid;
 use weir_kit::Timestamp;
 
@@ -23,9 +24,9 @@ pub struct Exchange {
     /// Which gateway node or which reporter saw it.
     pub origin: Origin,
     /// Kong's name (or id) of the service that answered.
-    pub service: Option<String>,
+    pub service: Option<CompactString>,
     /// Kong's name (or id) of the route that matched.
-    pub route: Option<String>,
+    pub route: Option<CompactString>,
     /// Who called, as authenticated by the gateway.
     pub consumer: Option<Consumer>,
     /// Who called, as the application or a rule knows them.
@@ -42,7 +43,7 @@ pub struct Exchange {
     pub timings: Timings,
     /// OpenTelemetry `error.type`: what went wrong on the way, such as `upstream.timeout`; not set for an ordinary
     /// answer, whatever its status.
-    pub error: Option<String>,
+    pub error: Option<CompactString>,
     /// What the request means; filled by the `identify` processor.
     pub operation: Option<Operation>,
     /// What detectors saw; filled by the `detect` processor.
@@ -51,7 +52,7 @@ pub struct Exchange {
     pub weight: u32,
     /// Ids of the gateway's plugin configurations that asked for this exchange; targets that belong to one of them are
     /// fed by it.
-    pub plugins: Vec<String>,
+    pub plugins: Vec<CompactString>,
     /// All else that a format knows, by OpenTelemetry name or prefixed by the format (`tyk.org_id`).
     pub attributes: Attributes,
 }
@@ -175,37 +176,37 @@ impl From<&str> for ProjectId {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// How it reached weir: `gateway`, or the format that reported it (`galileo`, `har`, `access_log`, ...).
-    pub source: String,
+    pub source: CompactString,
     /// The gateway node, or the name and version of the reporting library.
-    pub node: Option<String>,
+    pub node: Option<CompactString>,
     /// The deployment environment it belongs to, as configured or reported.
-    pub environment: Option<String>,
+    pub environment: Option<CompactString>,
 }
 
 /// Who called, as the gateway authenticated them (Kong's consumer).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consumer {
     /// Kong's id.
-    pub id: Option<String>,
+    pub id: Option<CompactString>,
     /// Kong's `username`.
-    pub username: Option<String>,
+    pub username: Option<CompactString>,
     /// Kong's `custom_id`.
-    pub custom_id: Option<String>,
+    pub custom_id: Option<CompactString>,
     /// Id of the credential that was used; never the credential.
-    pub credential: Option<String>,
+    pub credential: Option<CompactString>,
 }
 
 /// Who called, as the application or a rule knows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The user.
-    pub user: Option<String>,
+    pub user: Option<CompactString>,
     /// The company or account the user belongs to.
-    pub company: Option<String>,
+    pub company: Option<CompactString>,
     /// The subscription the call is charged to.
-    pub subscription: Option<String>,
+    pub subscription: Option<CompactString>,
     /// A session or API key, hashed unless the reporter sent it in clear on purpose.
-    pub session: Option<String>,
+    pub session: Option<CompactString>,
 }
 
 /// One end of a connection.
@@ -228,17 +229,17 @@ impl Peer {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// As sent; usually upper case, but any token.
-    pub method: String,
+    pub method: CompactString,
     /// `http` or `https`, as the client used it.
-    pub scheme: String,
+    pub scheme: CompactString,
     /// Host as the client named it, lower case, with the port if it was given.
-    pub host: String,
+    pub host: CompactString,
     /// Path exactly as sent, never decoded. Empty only when the reporter gave none.
-    pub path: String,
+    pub path: CompactString,
     /// Everything after the first `?`, exactly as sent; `None` without a `?`.
-    pub query: Option<String>,
+    pub query: Option<CompactString>,
     /// `1.0`, `1.1`, `2` or `3` (OpenTelemetry `network.protocol.version`); empty when unknown.
-    pub version: String,
+    pub version: CompactString,
     /// In order, as received.
     pub headers: Headers,
     /// Bytes of the head on the wire, when the reporter gave it.
@@ -254,7 +255,7 @@ impl Request {
     pub fn target(&self) -> String {
         match &self.query {
             Some(query) => format!("{}?{query}", self.path),
-            None => self.path.clone(),
+            None => self.path.to_string(),
         }
     }
 }
@@ -265,9 +266,9 @@ pub struct Response {
     /// Status code; any number.
     pub status: u16,
     /// Reason phrase, when it was given.
-    pub reason: Option<String>,
+    pub reason: Option<CompactString>,
     /// As in the request; empty when unknown.
-    pub version: String,
+    pub version: CompactString,
     /// In order, as sent to the client.
     pub headers: Headers,
     /// Bytes of the head on the wire, when the reporter gave it.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use weir_kit::Timestamp;
 
-use crate::{Exchange, Value, place};
+use crate::{CompactString, Exchange, Value, place};
 
 /// What kind of value a field holds, and so which operators and measures fit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ fn text<'a>(value: &'a str, emit: Emit<'_, 'a>) {
     }
 }
 
-fn optional<'a>(value: Option<&'a String>, emit: Emit<'_, 'a>) {
+fn optional<'a>(value: Option<&'a CompactString>, emit: Emit<'_, 'a>) {
     if let Some(value) = value {
         text(value, emit);
     }

@@ -1,5 +1,7 @@
 //! What a detector saw in one exchange.
 
+use compact_str::CompactString;
+
 /// How bad it would be if it is what it looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -29,11 +31,11 @@ impl Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The detector's name.
-    pub kind: String,
+    pub kind: CompactString,
     /// How bad.
     pub severity: Severity,
     /// Where: the public name of a field, such as `url.query` or `request.body.user.name`.
-    pub location: String,
+    pub location: CompactString,
     /// What was seen, shortened and already redacted.
-    pub evidence: String,
+    pub evidence: CompactString,
 }

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use weir_kit::text::lossy;
 
 /// An ordered list of fields. Names keep the case they came in and compare without it; values are bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(pub Vec<(String, Bytes)>);
+pub struct Headers(pub Vec<(CompactString, Bytes)>);
 
 impl Headers {
     /// Appends a field.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Bytes>) {
+    pub fn push(&mut self, name: impl Into<CompactString>, value: impl Into<Bytes>) {
         self.0.push((name.into(), value.into()));
     }
 
@@ -46,7 +47,7 @@ impl Headers {
     }
 }
 
-impl<N: Into<String>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
+impl<N: Into<CompactString>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
         Self(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }

@@ -16,6 +16,8 @@ pub mod headers;
 pub mod operation;
 pub mod timings;
 
+pub use compact_str::CompactString;
+
 pub use attribute::{Attributes, Value, place, recording};
 pub use body::{Body, Captured, WhyNot};
 pub use exchange::{Consumer, Exchange, ExchangeId, Identity, Origin, Peer, ProjectId, Request, Response};

@@ -1,5 +1,7 @@
 //! What a request means to the API it calls.
 
+use compact_str::CompactString;
+
 /// The protocol spoken over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -41,11 +43,11 @@ pub struct Operation {
     /// The protocol it was recognised as.
     pub protocol: Protocol,
     /// OpenTelemetry `http.route`: the path with its variable segments templated, such as `/users/{id}`.
-    pub template: String,
+    pub template: CompactString,
     /// Operation, method or action named inside the body (`graphql.operation.name`, `rpc.method`, SOAP action).
-    pub name: Option<String>,
+    pub name: Option<CompactString>,
     /// GraphQL operation type: `query`, `mutation`, `subscription`.
-    pub kind: Option<String>,
+    pub kind: Option<CompactString>,
     /// Error reported inside the answer of a protocol that reports success by status (GraphQL, JSON-RPC, SOAP, gRPC).
-    pub error: Option<String>,
+    pub error: Option<CompactString>,
 }

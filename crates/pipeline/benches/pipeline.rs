@@ -27,12 +27,12 @@ fn exchange(number: usize, bytes: usize) -> Exchange {
     };
     let body = Body::whole(vec![b'x'; bytes.saturating_sub(1_000) / 2]);
     let request = Request {
-        method: "POST".to_owned(),
-        scheme: "https".to_owned(),
-        host: "shop.example.test".to_owned(),
-        path: format!("/v1/customers/{number}/orders"),
-        query: Some("expand=items&limit=10".to_owned()),
-        version: "1.1".to_owned(),
+        method: "POST".into(),
+        scheme: "https".into(),
+        host: "shop.example.test".into(),
+        path: format!("/v1/customers/{number}/orders").into(),
+        query: Some("expand=items&limit=10".into()),
+        version: "1.1".into(),
         headers: headers(&["host", "user-agent", "accept", "content-type", "x-request-id", "traceparent"]),
         body: body.clone(),
         ..Request::default()
@@ -40,7 +40,7 @@ fn exchange(number: usize, bytes: usize) -> Exchange {
     let mut exchange = Exchange::new(ExchangeId::new(started_at), started_at, request);
     exchange.response = Some(Response {
         status: 200,
-        version: "1.1".to_owned(),
+        version: "1.1".into(),
         headers: headers(&["content-type", "date", "server", "cache-control"]),
         body,
         ..Response::default()
@@ -48,9 +48,9 @@ fn exchange(number: usize, bytes: usize) -> Exchange {
     let part = |micros| Some(Duration::from_micros(micros));
     exchange.timings =
         Timings { send: part(120), wait: part(8_400), receive: part(310), ..Timings::default() };
-    exchange.origin.source = "gateway".to_owned();
-    exchange.service = Some("orders".to_owned());
-    exchange.plugins = vec!["0b1e4c52-6f0c-4ed8-9c44-2ba9d56f1a7d".to_owned()];
+    exchange.origin.source = "gateway".into();
+    exchange.service = Some("orders".into());
+    exchange.plugins = vec!["0b1e4c52-6f0c-4ed8-9c44-2ba9d56f1a7d".into()];
     exchange
 }
 

@@ -51,7 +51,7 @@ impl Filter {
     pub fn matches(&self, exchange: &Exchange) -> bool {
         match self {
             Self::All => true,
-            Self::Plugins(ids) => exchange.plugins.iter().any(|plugin| ids.contains(plugin)),
+            Self::Plugins(ids) => exchange.plugins.iter().any(|plugin| ids.iter().any(|id| plugin == id)),
             Self::Project(project) => exchange.project == *project,
             Self::Accepted(rule) => rule.accepts(exchange),
         }

@@ -143,7 +143,7 @@ mod tests {
 
     fn entry(path: &str) -> Entry {
         let mut exchange = random_exchange(&mut StdRng::seed_from_u64(1));
-        exchange.request.path = path.to_owned();
+        exchange.request.path = path.into();
         (Arc::new(exchange), 10)
     }
 

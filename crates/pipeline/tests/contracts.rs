@@ -99,7 +99,7 @@ impl Receiver for Paths {
         for (index, line) in text.lines().enumerate() {
             decoded.offered += 1;
             if line.starts_with('/') {
-                let request = Request { path: line.to_owned(), ..Request::default() };
+                let request = Request { path: line.into(), ..Request::default() };
                 let at = Timestamp::from_seconds(1);
                 decoded
                     .accepted

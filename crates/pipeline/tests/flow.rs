@@ -88,7 +88,7 @@ async fn a_target_gets_what_its_filter_lets_through() {
     pipeline.targets().add(filtered).await.unwrap();
     let mut batch = exchanges(100, 1);
     for (index, exchange) in batch.iter_mut().enumerate() {
-        exchange.plugins = vec![format!("p{}", index % 4), "other".to_owned()];
+        exchange.plugins = vec![format!("p{}", index % 4).into(), "other".into()];
     }
     pipeline.intake().offer("gateway", batch);
     eventually("its part is delivered", || account(&pipeline, "mine").delivered == 25).await;
@@ -273,8 +273,8 @@ async fn what_processors_leave_out_is_counted_and_not_refused() {
     let pipeline = Pipeline::open(settings(directory.path()), processors, clock).unwrap();
     // More than are processed on the caller's thread.
     let mut batch = exchanges(100, 1);
-    batch[3].request.path = "/drop".to_owned();
-    batch[70].request.path = "/fail".to_owned();
+    batch[3].request.path = "/drop".into();
+    batch[70].request.path = "/fail".into();
     let mut live = pipeline.tap().subscribe(|_| true);
     let receipt = pipeline.intake().submit("har", batch).await.unwrap();
     assert_eq!(receipt, Receipt { saved: 98, dropped: 2 });
@@ -284,7 +284,7 @@ async fn what_processors_leave_out_is_counted_and_not_refused() {
     assert_eq!((source.dropped[reason::SAMPLED], source.dropped[reason::PROCESSOR_FAILED]), (1, 1));
 
     let mut batch = exchanges(1, 2);
-    batch[0].request.path = "/drop".to_owned();
+    batch[0].request.path = "/drop".into();
     assert_eq!(pipeline.intake().submit("har", batch).await, Ok(Receipt { saved: 0, dropped: 1 }));
 }
 
@@ -372,7 +372,7 @@ async fn after_a_kill_only_the_batch_on_its_way_is_repeated_and_it_is_the_same()
         pipeline.targets().add(recording(&before, plugin)).await.unwrap();
         let mut batch = exchanges(140, 1);
         for exchange in batch.iter_mut().step_by(2) {
-            exchange.plugins = vec!["mine".to_owned()];
+            exchange.plugins = vec!["mine".into()];
         }
         pipeline.intake().submit("har", batch).await.unwrap();
         eventually("three batches are delivered and one is on its way", || before.batches().len() == 4).await;

@@ -168,7 +168,7 @@ impl Simulation {
         let mut mine = Vec::new();
         for exchange in &mut exchanges {
             if self.rng.random_ratio(1, 4) {
-                exchange.plugins.push("mine".to_owned());
+                exchange.plugins.push("mine".into());
                 mine.push(exchange.id);
             }
         }

@@ -290,21 +290,21 @@ impl Traffic {
         let route = self.zipf(300);
         let entity = self.random.below(100_000);
         let mut request = Request {
-            method: self.random.pick(&["GET", "GET", "GET", "POST", "PUT", "DELETE"]).to_owned(),
-            scheme: "https".to_owned(),
-            host: format!("api{}.example.com", route % 4),
-            path: format!("/v1/resource{route}/{entity}"),
-            query: self.random.one_in(2).then(|| format!("page={entity}&size=50")),
-            version: "1.1".to_owned(),
+            method: self.random.pick(&["GET", "GET", "GET", "POST", "PUT", "DELETE"]).into(),
+            scheme: "https".into(),
+            host: format!("api{}.example.com", route % 4).into(),
+            path: format!("/v1/resource{route}/{entity}").into(),
+            query: self.random.one_in(2).then(|| format!("page={entity}&size=50").into()),
+            version: "1.1".into(),
             body: Body::whole(self.request_body()),
             ..Request::default()
         };
         for (name, value) in [
-            ("Host", request.host.clone()),
+            ("Host", request.host.to_string()),
             ("User-Agent", format!("client-library/{}.{} (linux; x86_64)", route % 7, route % 13)),
-            ("Accept", "application/json, text/plain, */*".to_owned()),
-            ("Accept-Encoding", "gzip, deflate, br".to_owned()),
-            ("Content-Type", "application/json; charset=utf-8".to_owned()),
+            ("Accept", "application/json, text/plain, */*".into()),
+            ("Accept-Encoding", "gzip, deflate, br".into()),
+            ("Content-Type", "application/json; charset=utf-8".into()),
             ("X-Request-Id", self.hex()),
             ("Traceparent", format!("00-{}-{:016x}-01", self.hex(), self.random.number())),
             ("X-Forwarded-For", format!("203.0.113.{}, 10.0.0.1", entity % 256)),
@@ -313,18 +313,17 @@ impl Traffic {
         }
         let mut exchange = Exchange::new(ExchangeId::with_random(started_at, bits), started_at, request);
         exchange.response = Some(self.response());
-        exchange.origin.source = "gateway".to_owned();
-        exchange.origin.environment =
-            Some(self.random.pick(&["production", "production", "staging"]).to_owned());
-        exchange.service = Some(format!("service-{}", route % 20));
-        exchange.route = Some(format!("route-{route}"));
-        exchange.identity.user = Some(format!("user-{}", self.zipf(1_000_000)));
-        exchange.identity.company = Some(format!("company-{}", self.zipf(5_000)));
+        exchange.origin.source = "gateway".into();
+        exchange.origin.environment = Some(self.random.pick(&["production", "production", "staging"]).into());
+        exchange.service = Some(format!("service-{}", route % 20).into());
+        exchange.route = Some(format!("route-{route}").into());
+        exchange.identity.user = Some(format!("user-{}", self.zipf(1_000_000)).into());
+        exchange.identity.company = Some(format!("company-{}", self.zipf(5_000)).into());
         exchange.client =
             Peer::new([10, (entity >> 16) as u8, (entity >> 8) as u8, entity as u8].into(), Some(50_000));
         exchange.operation = Some(Operation {
             protocol: Protocol::Rest,
-            template: format!("/v1/resource{route}/{{id}}"),
+            template: format!("/v1/resource{route}/{{id}}").into(),
             name: None,
             kind: None,
             error: None,
@@ -351,7 +350,7 @@ impl Traffic {
         facts.set("tyk.alias", format!("team-{}", self.zipf(5_000)));
         facts.set("tyk.oauth_id", format!("{:032x}", self.zipf(200)));
         let tags = format!("[\"edge-{}\",\"key-{:08x}\"]", self.random.below(3), self.zipf(5_000));
-        facts.set("tyk.tags", weir_model::Value::Json(tags));
+        facts.set("tyk.tags", weir_model::Value::Json(tags.into()));
     }
 
     fn response(&mut self) -> Response {

@@ -183,6 +183,6 @@ pub(crate) fn size(exchange: &Exchange) -> u64 {
         .flat_map(|headers| headers.iter())
         .map(|(name, value)| name.len() + value.len() + 64)
         .sum();
-    let target = exchange.request.path.len() + exchange.request.query.as_ref().map_or(0, String::len);
+    let target = exchange.request.path.len() + exchange.request.query.as_ref().map_or(0, |query| query.len());
     (size_of::<Exchange>() + bodies + headers + target) as u64
 }

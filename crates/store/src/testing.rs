@@ -8,8 +8,8 @@ use weir_kit::inflate::Coding;
 use weir_model::body::ContentCoding;
 use weir_model::field::FIELDS;
 use weir_model::{
-    Body, Captured, Consumer, Exchange, ExchangeId, Field, FieldValue, Finding, Operation, Peer, ProjectId,
-    Protocol, Request, Response, Severity, Value,
+    Body, Captured, CompactString, Consumer, Exchange, ExchangeId, Field, FieldValue, Finding, Operation,
+    Peer, ProjectId, Protocol, Request, Response, Severity, Value,
 };
 use weir_query::evaluate::{Subject, matches};
 use weir_query::table::{Cell, Table};
@@ -50,8 +50,8 @@ impl Random {
         all[self.below(all.len() as u64) as usize]
     }
 
-    fn some(&mut self, all: &[&str]) -> Option<String> {
-        (!self.one_in(3)).then(|| self.pick(all).to_owned())
+    fn some(&mut self, all: &[&str]) -> Option<CompactString> {
+        (!self.one_in(3)).then(|| self.pick(all).into())
     }
 }
 
@@ -68,7 +68,7 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
     let mut exchange =
         Exchange::new(ExchangeId::with_random(started_at, id), started_at, odd_request(random));
     exchange.project = ProjectId::from(if random.one_in(5) { "other" } else { ProjectId::DEFAULT });
-    exchange.origin.source = random.pick(&["gateway", "har", "galileo"]).to_owned();
+    exchange.origin.source = random.pick(&["gateway", "har", "galileo"]).into();
     exchange.origin.environment = random.some(&["production", "staging"]);
     exchange.service = random.some(&["billing", "users", ""]);
     exchange.route = random.some(&["r1", "r2", "r3"]);
@@ -82,25 +82,25 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
     if !random.one_in(6) {
         exchange.response = Some(odd_response(random));
     } else {
-        exchange.error = Some(random.pick(&["upstream.timeout", "downstream.closed"]).to_owned());
+        exchange.error = Some(random.pick(&["upstream.timeout", "downstream.closed"]).into());
     }
     exchange.timings.wait = (!random.one_in(4)).then(|| Duration::from_micros(random.below(1 << 20)));
     exchange.timings.total = random.one_in(2).then(|| Duration::from_nanos(random.below(1 << 40)));
     if random.one_in(2) {
         exchange.operation = Some(Operation {
             protocol: Protocol::ALL[random.below(6) as usize],
-            template: random.pick(&["/users/{id}", "/orders", ""]).to_owned(),
+            template: random.pick(&["/users/{id}", "/orders", ""]).into(),
             name: random.some(&["getUser", "payOrder"]),
             kind: random.some(&["query", "mutation"]),
-            error: random.one_in(4).then(|| "card_declined".to_owned()),
+            error: random.one_in(4).then(|| "card_declined".into()),
         });
     }
     for _ in 0..random.below(4).saturating_sub(1) {
         exchange.findings.push(Finding {
-            kind: random.pick(&["sql_injection", "path_traversal", "scanner"]).to_owned(),
+            kind: random.pick(&["sql_injection", "path_traversal", "scanner"]).into(),
             severity: Severity::ALL[random.below(3) as usize],
-            location: "url.path".to_owned(),
-            evidence: "' or 1=1".to_owned(),
+            location: "url.path".into(),
+            evidence: "' or 1=1".into(),
         });
     }
     exchange.weight = if random.one_in(8) { 10 } else { 1 };
@@ -108,7 +108,7 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
     exchange.attributes.set("tyk.org_id", random.pick(&["org1", "org2"]));
     exchange.attributes.set("depth", Value::Integer(random.below(5) as i64));
     exchange.attributes.set("ratio", Value::Float(random.below(5) as f64 / 4.0));
-    exchange.attributes.set("document", Value::Json("{\"a\":1}".to_owned()));
+    exchange.attributes.set("document", Value::Json("{\"a\":1}".into()));
     exchange
         .attributes
         .set("key", format!("{:0width$x}", random.below(9), width = [8, 40, 70][random.below(3) as usize]));
@@ -116,7 +116,7 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
     exchange.attributes.set(
         "tags",
         Value::Json(
-            random.pick(&["[\"a\",\"b\",\"a\"]", "[]", "[1,\"1\",true,null,{\"a\":2}]", "[oops"]).to_owned(),
+            random.pick(&["[\"a\",\"b\",\"a\"]", "[]", "[1,\"1\",true,null,{\"a\":2}]", "[oops"]).into(),
         ),
     );
     if random.one_in(2) {
@@ -127,14 +127,12 @@ pub fn odd_exchange(random: &mut Random) -> Exchange {
 
 fn odd_request(random: &mut Random) -> Request {
     let mut request = Request {
-        method: random.pick(&["GET", "POST", "post", "PATCH"]).to_owned(),
-        scheme: random.pick(&["http", "https"]).to_owned(),
-        host: random.pick(&["api.test:8000", "api.test", "[::1]:80", ""]).to_owned(),
-        path: random
-            .pick(&["/users/42", "/users/7/orders", "/Orders", "/a%20b", "", "/gr\u{fc}n"])
-            .to_owned(),
+        method: random.pick(&["GET", "POST", "post", "PATCH"]).into(),
+        scheme: random.pick(&["http", "https"]).into(),
+        host: random.pick(&["api.test:8000", "api.test", "[::1]:80", ""]).into(),
+        path: random.pick(&["/users/42", "/users/7/orders", "/Orders", "/a%20b", "", "/gr\u{fc}n"]).into(),
         query: random.some(&["page=2&q=blue+suede%20shoes", "page=12", "flag", "", "a=1&a=2&a=%ff"]),
-        version: random.pick(&["1.1", "2", ""]).to_owned(),
+        version: random.pick(&["1.1", "2", ""]).into(),
         body: odd_body(random),
         ..Request::default()
     };
@@ -151,7 +149,7 @@ fn odd_request(random: &mut Random) -> Request {
     }
     if random.one_in(8) {
         // Longer than what groups, alike at first.
-        request.path = format!("/{}{}", "long".repeat(80), random.below(3));
+        request.path = format!("/{}{}", "long".repeat(80), random.below(3)).into();
     }
     request.trailers.push("checksum", random.pick(&["ok", "failed"]).to_owned());
     request
@@ -190,9 +188,9 @@ fn odd_body(random: &mut Random) -> Body {
             coding: ContentCoding::Known(Coding::Zstd),
             ..Body::whole(zstd::encode_all(document.as_bytes(), 1).unwrap_or_default())
         },
-        5 => Body { coding: ContentCoding::Other("compress".to_owned()), ..Body::whole(document) },
+        5 => Body { coding: ContentCoding::Other("compress".into()), ..Body::whole(document) },
         6 => Body::whole(format!("plain words, {} words and {}", random.below(5), "w".repeat(30))),
-        _ => Body { media_type: Some("application/json".to_owned()), ..Body::whole(document) },
+        _ => Body { media_type: Some("application/json".into()), ..Body::whole(document) },
     }
 }
 

@@ -7,7 +7,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use weir_kit::Timestamp;
-use weir_model::{Body, Captured, Exchange, ExchangeId, Headers, Peer, Request, Response, Timings, WhyNot};
+use weir_model::{
+    Body, Captured, CompactString, Exchange, ExchangeId, Headers, Peer, Request, Response, Timings, WhyNot,
+};
 
 /// Exchanges as a gateway or a foreign reporter makes them: header values are bytes, anything optional may be missing.
 pub(crate) fn exchanges() -> impl Strategy<Value = Exchange> {
@@ -39,7 +41,17 @@ fn requests() -> impl Strategy<Value = Request> {
         .prop_map(|(method, scheme, host, path, query, version, mut headers, body)| {
             headers.push("Host", host.clone());
             let version = version.to_owned();
-            Request { method, scheme, host, path, query, version, headers, body, ..Request::default() }
+            Request {
+                method: method.into(),
+                scheme: scheme.into(),
+                host: host.into(),
+                path: path.into(),
+                query: query.map(Into::into),
+                version: version.into(),
+                headers,
+                body,
+                ..Request::default()
+            }
         })
 }
 
@@ -48,8 +60,8 @@ fn responses() -> impl Strategy<Value = Response> {
     (1u16..1000, option::of("[A-Z ]{1,8}"), version, headers(), bodies()).prop_map(
         |(status, reason, version, headers, body)| Response {
             status,
-            reason,
-            version: version.to_owned(),
+            reason: reason.map(Into::into),
+            version: version.into(),
             headers,
             body,
             ..Response::default()
@@ -59,19 +71,19 @@ fn responses() -> impl Strategy<Value = Response> {
 
 fn headers() -> impl Strategy<Value = Headers> {
     let known = prop_oneof![
-        Just(("Content-Type".to_owned(), Bytes::from_static(b"text/plain"))),
-        Just(("content-type".to_owned(), Bytes::from_static(b"multipart/byteranges"))),
-        Just(("Content-Encoding".to_owned(), Bytes::from_static(b"gzip"))),
-        Just(("Transfer-Encoding".to_owned(), Bytes::from_static(b"chunked"))),
-        (0u32..5000).prop_map(|size| ("Content-Length".to_owned(), Bytes::from(size.to_string()))),
+        Just((CompactString::from("Content-Type"), Bytes::from_static(b"text/plain"))),
+        Just(("content-type".into(), Bytes::from_static(b"multipart/byteranges"))),
+        Just(("Content-Encoding".into(), Bytes::from_static(b"gzip"))),
+        Just(("Transfer-Encoding".into(), Bytes::from_static(b"chunked"))),
+        (0u32..5000).prop_map(|size| ("Content-Length".into(), Bytes::from(size.to_string()))),
     ];
     let any = ("[A-Za-z][A-Za-z0-9-]{0,9}", vec(any::<u8>(), 0..12))
-        .prop_map(|(name, value)| (format!("X-{name}"), Bytes::from(value)));
+        .prop_map(|(name, value)| (format!("X-{name}").into(), Bytes::from(value)));
     vec(prop_oneof![known, any], 0..6).prop_map(Headers)
 }
 
 fn bodies() -> impl Strategy<Value = Body> {
-    let media_type = option::of(Just("text/csv".to_owned()));
+    let media_type = option::of(Just(CompactString::from("text/csv")));
     let bytes = vec(any::<u8>(), 0..60).prop_map(Bytes::from);
     let whole =
         (bytes.clone(), media_type).prop_map(|(bytes, media_type)| Body { media_type, ..Body::whole(bytes) });
@@ -112,12 +124,8 @@ fn peers() -> impl Strategy<Value = Peer> {
 /// An exchange for this path, answered with 200.
 pub(crate) fn one(path: &str) -> Exchange {
     let start = Timestamp::from_seconds(1_795_175_820);
-    let request = Request {
-        method: "GET".to_owned(),
-        host: "a.test".to_owned(),
-        path: path.to_owned(),
-        ..Request::default()
-    };
+    let request =
+        Request { method: "GET".into(), host: "a.test".into(), path: path.into(), ..Request::default() };
     let mut exchange = Exchange::new(ExchangeId::new(start), start, request);
     exchange.response = Some(Response { status: 200, ..Response::default() });
     exchange

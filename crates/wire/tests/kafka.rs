@@ -56,7 +56,8 @@ async fn export(settings: Value, calls: usize) -> Result<(), ExportError> {
     let exporter = (kind.build)(settings).unwrap().exporter;
     let exchange = |number: usize| {
         let at = Timestamp::from_seconds(1_795_175_537);
-        let request = Request { method: "GET".into(), path: format!("/{number}"), ..Request::default() };
+        let request =
+            Request { method: "GET".into(), path: format!("/{number}").into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::new(at), at, request))
     };
     let exchanges: Vec<Arc<Exchange>> = (0..calls).map(exchange).collect();

@@ -48,7 +48,8 @@ fn build(kind: &str, url: &str, mut settings: Value) -> Box<dyn Exporter> {
 fn call(seconds: i64, status: u16, millis: u64) -> Exchange {
     let at = Timestamp::from_seconds(HOUR + seconds);
     let path = format!("/users/{seconds}");
-    let request = Request { method: "GET".into(), host: "a.test".into(), path, ..Request::default() };
+    let request =
+        Request { method: "GET".into(), host: "a.test".into(), path: path.into(), ..Request::default() };
     let mut exchange = Exchange::new(ExchangeId::new(at), at, request);
     exchange.response = Some(Response { status, ..Response::default() });
     exchange.timings.total = Some(Duration::from_millis(millis));
@@ -153,7 +154,7 @@ async fn what_cannot_be_stored_is_refused_alone() {
     let exporter = server.build("mongo", settings);
     let (mut detailed, mut endless) = (call(1, 200, 1), call(2, 200, 1));
     detailed.request.headers.push("X-Long", "x".repeat(3_000));
-    endless.request.path = "/".repeat(3_000);
+    endless.request.path = "/".repeat(3_000).into();
     let calls = [call(0, 200, 1), detailed, endless, call(3, 200, 1)];
     let delivered = deliver(&*exporter, &calls).await.unwrap();
     let [(number, reason)] = delivered.rejected.as_slice() else { panic!("{delivered:?}") };

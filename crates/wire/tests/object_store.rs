@@ -51,7 +51,7 @@ fn call(number: i64) -> Exchange {
     let request = Request {
         method: "GET".into(),
         host: "a.test".into(),
-        path: format!("/users/{number}"),
+        path: format!("/users/{number}").into(),
         query: Some("q=1".into()),
         ..Request::default()
     };

@@ -31,7 +31,7 @@ fn call(seconds: i64, status: u16, millis: u64) -> Arc<Exchange> {
     let request = Request {
         method: "GET".into(),
         host: "a.test".into(),
-        path: format!("/users/{seconds}"),
+        path: format!("/users/{seconds}").into(),
         ..Request::default()
     };
     let mut exchange = Exchange::new(ExchangeId::new(at), at, request);
@@ -142,11 +142,11 @@ async fn a_call_that_a_table_cannot_hold_is_refused_alone(postgres: &Postgres, c
     let sql = build("sql", postgres, json!({"table_sharding": true}));
     let day = 3 * 86_400;
     let mut long = Exchange::clone(&call(day, 200, 1));
-    long.request.path = "/much/too/long".to_owned();
+    long.request.path = "/much/too/long".into();
     let mut batch: Vec<Arc<Exchange>> = (0..7)
         .map(|number| {
             let mut exchange = Exchange::clone(&call(day + number, 200, 1));
-            exchange.request.path = format!("/{number}");
+            exchange.request.path = format!("/{number}").into();
             Arc::new(exchange)
         })
         .collect();
@@ -234,7 +234,7 @@ async fn two_writers_do_not_wait_for_each_other(postgres: &Postgres, client: &Cl
                 let calls = (0..50).map(|number| {
                     let mut exchange = Exchange::clone(&call(7_200, 200, 1));
                     exchange.id = ExchangeId::new(exchange.started_at);
-                    exchange.service = Some(format!("api-{}", (number + writer * 7 + round) % 20));
+                    exchange.service = Some(format!("api-{}", (number + writer * 7 + round) % 20).into());
                     Arc::new(exchange)
                 });
                 let calls: Vec<Arc<Exchange>> = calls.collect();

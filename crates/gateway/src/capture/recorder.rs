@@ -248,7 +248,7 @@ impl Recorder {
         }
         let tags: Vec<String> = notes.tags.into_iter().flat_map(|tag| self.tags_of(tag)).collect();
         if !tags.is_empty() {
-            writer.attribute(TAGS, &Value::Json(serde_json::Value::from(tags).to_string()));
+            writer.attribute(TAGS, &Value::Json(serde_json::Value::from(tags).to_string().into()));
         }
     }
 

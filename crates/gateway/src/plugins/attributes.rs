@@ -47,12 +47,12 @@ fn build(configured: Configured<'_>) -> Result<Arc<dyn Plugin>, ConfigError> {
 fn recorded(value: &Json) -> Value {
     match value {
         Json::Bool(value) => Value::Bool(*value),
-        Json::String(text) => Value::Text(text.clone()),
+        Json::String(text) => text.as_str().into(),
         Json::Number(number) => match number.as_i64() {
             Some(whole) => Value::Integer(whole),
             None => Value::Float(number.as_f64().unwrap_or_default()),
         },
-        other => Value::Json(other.to_string()),
+        other => Value::Json(other.to_string().into()),
     }
 }
 

@@ -242,7 +242,7 @@ fn a_refusal_waits_for_its_turn_and_ends_the_connection() {
     assert!(client.answer().text().ends_with("hi"));
     assert_eq!(client.answer().status, 400);
     assert!(client.is_closed());
-    let paths: Vec<String> = gateway.exchanges(3).into_iter().map(|exchange| exchange.request.path).collect();
+    let paths: Vec<_> = gateway.exchanges(3).into_iter().map(|exchange| exchange.request.path).collect();
     assert_eq!(paths, ["/1", "/2", "/3"]);
 }
 

@@ -55,8 +55,8 @@ impl Policy for Guard {
         };
         Verdict {
             identity: Identity {
-                user: shown("authorization").map(|token| format!("user of {}", token.len())),
-                session: Some("session".to_owned()),
+                user: shown("authorization").map(|token| format!("user of {}", token.len()).into()),
+                session: Some("session".into()),
                 ..Identity::default()
             },
             answer: blocked.then(|| PolicyAnswer {
@@ -84,7 +84,7 @@ impl Policy for Guard {
 
     fn response(&self, headers: &HeaderMap) -> Identity {
         let company = headers.get("x-company").map(|value| value.to_str().unwrap().to_owned());
-        Identity { company, user: Some("too late".to_owned()), ..Identity::default() }
+        Identity { company: company.map(Into::into), user: Some("too late".into()), ..Identity::default() }
     }
 }
 
@@ -145,7 +145,7 @@ fn what_a_policy_knows_is_recorded_and_what_it_adds_is_sent() {
     assert_eq!((exchange.identity.session.as_deref(), exchange.identity.company), (Some("session"), None));
     assert_eq!(exchange.request.headers.text("authorization").as_deref(), Some("[redacted]"));
     assert_eq!(exchange.request.headers.text("x-call").as_deref(), Some(id.as_str()));
-    assert_eq!((exchange.attributes.len(), exchange.plugins), (0, vec!["guard-id".to_owned()]));
+    assert_eq!((exchange.attributes.len(), exchange.plugins), (0, vec!["guard-id".into()]));
     assert_eq!(*seen.lock().unwrap(), ["GET /a [\"a.test\"] a.test Some(\"s3cret\") None None None"]);
 }
 

@@ -1,6 +1,6 @@
 //! Whose call it was: the user that an exchange belongs to when the gateway's consumer does not say it.
 
-use weir_model::Exchange;
+use weir_model::{CompactString, Exchange};
 
 /// Where to look for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub fn identify_user(exchange: &mut Exchange, rules: &[UserRule]) {
     });
 }
 
-fn header(value: Option<std::borrow::Cow<'_, str>>) -> Option<String> {
-    let text: String = value?.trim().chars().take(MAX_USER_CHARS).collect();
+fn header(value: Option<std::borrow::Cow<'_, str>>) -> Option<CompactString> {
+    let text: CompactString = value?.trim().chars().take(MAX_USER_CHARS).collect();
     if text.is_empty() { None } else { Some(text) }
 }
 

@@ -7,7 +7,7 @@
 //! stay. The same exchanges in the same order always teach the same templates.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_model::Exchange;
@@ -35,7 +35,7 @@ impl Default for LearnerLimits {
 #[derive(Debug, Default)]
 pub struct Learner {
     limits: LearnerLimits,
-    projects: HashMap<Arc<str>, HashMap<Box<str>, Service>>,
+    projects: BTreeMap<Arc<str>, BTreeMap<Box<str>, Service>>,
     services: usize,
     changed: bool,
 }
@@ -237,7 +237,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use weir_kit::Timestamp;
-    use weir_model::{ExchangeId, Request, Response};
+    use weir_model::{CompactString, ExchangeId, Request, Response};
 
     use super::*;
 
@@ -253,7 +253,7 @@ mod tests {
         Learner::new(LearnerLimits { distinct, positions: 1_000, services: 2 })
     }
 
-    fn template(learner: &Learner, path: &str) -> String {
+    fn template(learner: &Learner, path: &str) -> CompactString {
         learner.templates().template(&exchange(path, 200))
     }
 

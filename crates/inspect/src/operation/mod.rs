@@ -13,7 +13,7 @@ mod template;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use weir_model::{Exchange, Headers, Operation, Protocol, Request, Response};
+use weir_model::{CompactString, Exchange, Headers, Operation, Protocol, Request, Response};
 
 use crate::json;
 use crate::media::{self, Form};
@@ -37,7 +37,7 @@ pub fn identify(exchange: &mut Exchange, templates: &Templates) {
         protocol,
         template,
         name: named.name.and_then(tidy),
-        kind: named.kind.map(str::to_owned),
+        kind: named.kind.map(Into::into),
         error: named.error.and_then(tidy),
     });
 }
@@ -163,8 +163,8 @@ fn joined(names: impl IntoIterator<Item = String>) -> Option<String> {
 }
 
 /// A foreign name as it may be kept: no control characters, bounded, not empty.
-fn tidy(name: String) -> Option<String> {
-    let clean: String =
+fn tidy(name: String) -> Option<CompactString> {
+    let clean: CompactString =
         name.trim().chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect();
     if clean.is_empty() { None } else { Some(clean) }
 }

@@ -1,11 +1,11 @@
 //! Path templates: `/users/42/orders` and `/users/43/orders` are one endpoint.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use weir_model::Exchange;
 use weir_model::field::without_port;
+use weir_model::{CompactString, Exchange};
 
 use super::segment::placeholder;
 
@@ -19,7 +19,7 @@ pub(super) const NAME: &str = "{name}";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Templates {
     /// By project, then by service.
-    pub(super) projects: HashMap<Arc<str>, HashMap<Box<str>, Branch>>,
+    pub(super) projects: BTreeMap<Arc<str>, BTreeMap<Box<str>, Branch>>,
 }
 
 /// Positions below one parent; only those at or above a merged one are kept.
@@ -33,7 +33,7 @@ pub(super) struct Branch {
 
 impl Templates {
     /// The template of an exchange's path.
-    pub fn template(&self, exchange: &Exchange) -> String {
+    pub fn template(&self, exchange: &Exchange) -> CompactString {
         let root =
             self.projects.get(exchange.project.as_str()).and_then(|services| services.get(scope(exchange)));
         template_below(root, &exchange.request.path)
@@ -44,7 +44,7 @@ impl Templates {
         fn count(branch: &Branch) -> usize {
             usize::from(branch.merged_but.is_some()) + branch.children.values().map(count).sum::<usize>()
         }
-        self.projects.values().flat_map(HashMap::values).map(count).sum()
+        self.projects.values().flat_map(BTreeMap::values).map(count).sum()
     }
 }
 
@@ -80,8 +80,8 @@ pub(super) fn scope(exchange: &Exchange) -> &str {
     exchange.service.as_deref().unwrap_or_else(|| without_port(&exchange.request.host))
 }
 
-fn template_below(root: Option<&Branch>, path: &str) -> String {
-    let mut template = String::with_capacity(path.len() + 8);
+fn template_below(root: Option<&Branch>, path: &str) -> CompactString {
+    let mut template = CompactString::with_capacity(path.len() + 8);
     let mut branch = root;
     for (index, segment) in segments(path).enumerate() {
         template.push('/');

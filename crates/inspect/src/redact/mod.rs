@@ -63,12 +63,12 @@ impl Redactor {
         }
         let request = &mut exchange.request;
         if let Some(masked) = self.mask_urls(request.path.as_bytes(), 0) {
-            request.path = value::lossy(masked);
+            request.path = value::lossy(masked).into();
         }
         let query =
             request.query.as_ref().and_then(|query| self.mask_pairs(query.as_bytes(), &self.parameters, 0));
         if let Some(masked) = query {
-            request.query = Some(value::lossy(masked));
+            request.query = Some(value::lossy(masked).into());
         }
         self.mask_headers(&mut request.trailers);
         self.mask_body(&request.headers, &mut request.body);
@@ -96,12 +96,15 @@ impl Redactor {
         for (name, fact) in attributes.iter() {
             let (Value::Text(text) | Value::Json(text)) = fact else { continue };
             if self.fields.matches(name.as_bytes()) {
-                masked.push((name.to_owned(), Value::Text(MASK.to_owned())));
+                masked.push((name.to_owned(), Value::Text(MASK.into())));
             } else if has_marks(text)
                 && let Some(text) = self.mask_value(text, 0)
             {
                 let json = matches!(fact, Value::Json(_));
-                masked.push((name.to_owned(), if json { Value::Json(text) } else { Value::Text(text) }));
+                masked.push((
+                    name.to_owned(),
+                    if json { Value::Json(text.into()) } else { Value::Text(text.into()) },
+                ));
             }
         }
         for (name, fact) in masked {

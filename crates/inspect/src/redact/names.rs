@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Names longer than this are compared by their first bytes only where a rule begins with them; no sane name is longer.
-const LONGEST: usize = 128;
+/// Names of up to this many bytes, as nearly all are, are looked at without memory of their own.
+const USUAL: usize = 48;
 
 /// A set of rules such as `token` and `*password*`.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     exact: HashSet<Vec<u8>>,
     beginnings: Vec<Vec<u8>>,
+    /// The letters that beginnings begin with.
+    first_letters: Letters,
     endings: Vec<Vec<u8>>,
     /// With the letters of each.
     inside: Vec<(Letters, Vec<u8>)>,
@@ -42,7 +44,10 @@ impl Names {
                     names.tail = names.tail.min(core.len());
                     names.endings.push(core);
                 }
-                (false, true) => names.beginnings.push(core),
+                (false, true) => {
+                    names.first_letters = names.first_letters.and(Letters::of(&core[..1]));
+                    names.beginnings.push(core);
+                }
                 (false, false) => {
                     names.exact_signs.set(sign(&core));
                     names.exact.insert(core);
@@ -58,14 +63,14 @@ impl Names {
     /// Whether a rule fits the name; of `user[password]`, `user.password` and `wsse:Password` the last part counts.
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         let name = last_part(name);
-        let mut buffer = [0_u8; LONGEST];
+        if name.len() > USUAL {
+            return self.fits(&canonical(name));
+        }
+        let mut buffer = [0_u8; USUAL];
         let mut length = 0;
-        for byte in name.iter().filter(|byte| !is_separator(**byte)) {
-            if length == LONGEST {
-                return self.fits(&canonical(name));
-            }
+        for byte in name {
             buffer[length] = byte.to_ascii_lowercase();
-            length += 1;
+            length += usize::from(!is_separator(*byte));
         }
         self.fits(&buffer[..length])
     }
@@ -75,7 +80,8 @@ impl Names {
         self.exact_signs.get(sign(name)) && self.exact.contains(name)
             || self.ending_signs.get(sign(last(name, self.tail)))
                 && self.endings.iter().any(|ending| name.ends_with(ending))
-            || self.beginnings.iter().any(|beginning| name.starts_with(beginning))
+            || self.first_letters.include(Letters::of(&name[..name.len().min(1)]))
+                && self.beginnings.iter().any(|beginning| name.starts_with(beginning))
             || self.inside.iter().any(|(needed, part)| {
                 letters.include(*needed) && name.windows(part.len()).any(|window| window == part.as_slice())
             })
@@ -83,12 +89,16 @@ impl Names {
 }
 
 /// Which bytes occur in a name, each standing for all that are equal in their lowest six bits.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Letters(u64);
 
 impl Letters {
     fn of(name: &[u8]) -> Self {
         Self(name.iter().fold(0, |letters, byte| letters | 1 << (byte & 63)))
+    }
+
+    fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     fn include(self, others: Self) -> bool {
@@ -116,11 +126,13 @@ impl Signs {
     }
 }
 
-/// A number below 4096, mostly different for different names: of the length, the first two and the last four bytes.
+/// A number below 4096, mostly different for different names: of the length, the first and the last four bytes.
 fn sign(name: &[u8]) -> usize {
-    let mix = |sum: u32, byte: &u8| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    let start = name.iter().take(2).fold(name.len() as u32, mix);
-    (last(name, TAIL).iter().fold(start, mix) >> 12 & 4095) as usize
+    let gathered = last(name, TAIL).iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte));
+    let first = name.first().copied().unwrap_or_default();
+    let gathered = gathered | u64::from(first) << 32 | (name.len() as u64) << 40;
+    // Fibonacci hashing: the highest bits depend on all others.
+    (gathered.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize
 }
 
 fn last(name: &[u8], count: usize) -> &[u8] {

@@ -356,12 +356,12 @@ proptest! {
             headers.push("Referer", format!("https://a.test/?x=1&{name}={secret}&y=2"));
             body
         };
-        exchange.request.query = Some(format!("a=1&{name}={secret}"));
+        exchange.request.query = Some(format!("a=1&{name}={secret}").into());
         exchange.request.body = fill(&mut exchange.request.headers, styles.0, compressed, None);
         let response = exchange.response.as_mut().unwrap();
         response.headers.push("Set-Cookie", format!("sid={secret}; Path=/"));
         response.body = fill(&mut response.headers, styles.1, false, cut);
-        exchange.attributes.set("x.metadata", Value::Json(format!(r#"{{"{name}":"{secret}"}}"#)));
+        exchange.attributes.set("x.metadata", Value::Json(format!(r#"{{"{name}":"{secret}"}}"#).into()));
 
         let redactor = redactor();
         redactor.apply(&mut exchange);

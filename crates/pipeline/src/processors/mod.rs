@@ -97,6 +97,7 @@ impl Processors {
 mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+    use weir_model::CompactString;
 
     use super::*;
     use crate::testing::random_exchange;
@@ -109,7 +110,7 @@ mod tests {
         }
 
         fn process(&self, exchange: &mut Exchange) -> Verdict {
-            exchange.plugins.push(self.0.to_owned());
+            exchange.plugins.push(self.0.into());
             (self.1)(exchange)
         }
     }
@@ -118,7 +119,7 @@ mod tests {
     fn the_shipped_steps_identify_and_redact() {
         let start = weir_kit::Timestamp::from_seconds(1);
         let mut exchange = Exchange::new(weir_model::ExchangeId::new(start), start, Default::default());
-        exchange.request.path = "/users/4711".to_owned();
+        exchange.request.path = "/users/4711".into();
         exchange.request.headers.push("Authorization", "Bearer hidden");
         exchange.request.headers.push("X-User", "ann");
         let settings = ProcessorSettings {
@@ -144,7 +145,7 @@ mod tests {
             let verdict = Processors::new(steps).run(&mut exchange);
             (verdict, exchange.plugins)
         };
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| names.iter().copied().map(CompactString::from).collect::<Vec<_>>();
         assert_eq!(
             run(Step("second", |_| Verdict::Keep)),
             (Verdict::Keep, names(&["first", "second", "third"]))

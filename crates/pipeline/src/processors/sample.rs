@@ -99,7 +99,7 @@ mod tests {
         let mut slow = answered(200);
         slow.timings.wait = Some(Duration::from_secs(2));
         let mut broken = answered(200);
-        broken.error = Some("upstream.timeout".to_owned());
+        broken.error = Some("upstream.timeout".into());
         let mut unanswered = answered(200);
         unanswered.response = None;
         for mut exchange in [answered(503), slow, broken, unanswered] {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use weir_kit::Timestamp;
 use weir_model::body::ContentCoding;
 use weir_model::{
-    Body, Captured, Consumer, Exchange, ExchangeId, Finding, Headers, Operation, Peer, ProjectId, Protocol,
-    Request, Response, Severity, Timings, Value, WhyNot,
+    Body, Captured, CompactString, Consumer, Exchange, ExchangeId, Finding, Headers, Operation, Peer,
+    ProjectId, Protocol, Request, Response, Severity, Timings, Value, WhyNot,
 };
 
 use super::tag;
@@ -124,7 +124,7 @@ struct Parts {
     answered: bool,
     request: Message,
     response: Message,
-    reason: Option<String>,
+    reason: Option<CompactString>,
 }
 
 impl Default for Parts {
@@ -231,7 +231,7 @@ impl Parts {
 /// What a request and a response both have.
 #[derive(Default)]
 struct Message {
-    version: String,
+    version: CompactString,
     headers: Headers,
     headers_size: Option<u64>,
     trailers: Headers,
@@ -307,8 +307,8 @@ impl BodyParts {
     }
 }
 
-fn text(raw: &[u8]) -> Option<String> {
-    std::str::from_utf8(raw).ok().map(str::to_owned)
+fn text(raw: &[u8]) -> Option<CompactString> {
+    CompactString::from_utf8(raw).ok()
 }
 
 /// Splits off a text that is preceded by its length.
@@ -352,7 +352,13 @@ fn take_timing(timings: &mut Timings, raw: &[u8]) -> Option<()> {
 }
 
 fn nameless_operation() -> Operation {
-    Operation { protocol: Protocol::Rest, template: String::new(), name: None, kind: None, error: None }
+    Operation {
+        protocol: Protocol::Rest,
+        template: CompactString::default(),
+        name: None,
+        kind: None,
+        error: None,
+    }
 }
 
 fn take_operation(operation: &mut Operation, tag: u8, raw: &[u8]) -> Option<()> {
@@ -400,7 +406,7 @@ fn attribute(raw: &[u8]) -> Option<(String, Value)> {
         5 => Value::Json(text(value)?),
         _ => return None,
     };
-    Some((text(name)?, value))
+    Some((text(name)?.into_string(), value))
 }
 
 fn peer(raw: &[u8]) -> Option<Peer> {

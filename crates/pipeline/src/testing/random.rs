@@ -9,8 +9,8 @@ use weir_kit::Timestamp;
 use weir_kit::inflate::Coding;
 use weir_model::body::ContentCoding;
 use weir_model::{
-    Attributes, Body, Captured, Consumer, Exchange, ExchangeId, Finding, Headers, Identity, Operation,
-    Origin, Peer, ProjectId, Protocol, Request, Response, Severity, Timings, Value, WhyNot,
+    Attributes, Body, Captured, CompactString, Consumer, Exchange, ExchangeId, Finding, Headers, Identity,
+    Operation, Origin, Peer, ProjectId, Protocol, Request, Response, Severity, Timings, Value, WhyNot,
 };
 
 /// An exchange in which any field may hold anything its type allows, odd text and empty text included.
@@ -104,7 +104,7 @@ fn body(rng: &mut impl Rng) -> Body {
             0 => ContentCoding::Known(Coding::Gzip),
             1 => ContentCoding::Known(Coding::Deflate),
             2 => ContentCoding::Known(Coding::Zstd),
-            3 => ContentCoding::Other("compress".to_owned()),
+            3 => ContentCoding::Other("compress".into()),
             _ => ContentCoding::Known(Coding::Identity),
         },
         media_type: maybe(rng, text),
@@ -133,9 +133,9 @@ fn attributes(rng: &mut impl Rng) -> Attributes {
             1 => Value::Integer(rng.random()),
             2 => Value::Float(rng.random()),
             3 => Value::Text(text(rng)),
-            _ => Value::Json(format!("[{:?}]", text(rng))),
+            _ => Value::Json(format!("[{:?}]", text(rng)).into()),
         };
-        attributes.set(text(rng), value);
+        attributes.set(text(rng).into_string(), value);
     }
     attributes
 }
@@ -149,7 +149,7 @@ fn peer(rng: &mut impl Rng) -> Peer {
     Peer { address, port: maybe(rng, |rng| rng.random()) }
 }
 
-fn text<R: Rng>(rng: &mut R) -> String {
+fn text<R: Rng>(rng: &mut R) -> CompactString {
     // Lengths around 128, where a length takes a second byte, must occur.
     let longest = *[0, 3, 20, 200].choose(rng).unwrap_or(&0);
     (0..rng.random_range(0..=longest))

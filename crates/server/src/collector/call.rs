@@ -204,7 +204,7 @@ impl Report {
         let source = decoded
             .accepted
             .first()
-            .map_or_else(|| self.mount.path.to_owned(), |(_, exchange)| exchange.origin.source.clone());
+            .map_or_else(|| self.mount.path.to_owned(), |(_, exchange)| exchange.origin.source.to_string());
         let sorted = self.sort(decoded);
         let mut outcome = sorted.outcome;
         self.app.pipeline.rejected(&source, MALFORMED, sorted.malformed);

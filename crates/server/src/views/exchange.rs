@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use weir_model as model;
 use weir_model::{Captured, Exchange};
 
-use super::{milliseconds, text_or_none};
+use super::{milliseconds, owned, text_or_none};
 
 /// Most bytes of each body that an answer holds.
 pub(crate) const MAX_INLINE_BODY: usize = 1 << 20;
@@ -258,36 +258,36 @@ impl ExchangeDetail {
             project: exchange.project.as_str().to_owned(),
             weight: exchange.weight,
             origin: OriginView {
-                source: exchange.origin.source.clone(),
-                node: exchange.origin.node.clone(),
-                environment: exchange.origin.environment.clone(),
+                source: exchange.origin.source.to_string(),
+                node: owned(&exchange.origin.node),
+                environment: owned(&exchange.origin.environment),
             },
-            service: exchange.service.clone(),
-            route: exchange.route.clone(),
+            service: owned(&exchange.service),
+            route: owned(&exchange.route),
             consumer: exchange.consumer.as_ref().map(|consumer| ConsumerView {
-                id: consumer.id.clone(),
-                username: consumer.username.clone(),
-                custom_id: consumer.custom_id.clone(),
-                credential: consumer.credential.clone(),
+                id: owned(&consumer.id),
+                username: owned(&consumer.username),
+                custom_id: owned(&consumer.custom_id),
+                credential: owned(&consumer.credential),
             }),
             identity: IdentityView {
-                user: exchange.identity.user.clone(),
-                company: exchange.identity.company.clone(),
-                subscription: exchange.identity.subscription.clone(),
-                session: exchange.identity.session.clone(),
+                user: owned(&exchange.identity.user),
+                company: owned(&exchange.identity.company),
+                subscription: owned(&exchange.identity.subscription),
+                session: owned(&exchange.identity.session),
             },
             client: peer(&exchange.client),
             server: peer(&exchange.server),
             request: request(&exchange.request, bodies),
             response: exchange.response.as_ref().map(|answer| response(answer, bodies)),
             timings: timings(&exchange.timings),
-            error: exchange.error.clone(),
+            error: owned(&exchange.error),
             operation: exchange.operation.as_ref().map(|operation| OperationView {
                 protocol: operation.protocol.name().to_owned(),
-                template: operation.template.clone(),
-                name: operation.name.clone(),
-                kind: operation.kind.clone(),
-                error: operation.error.clone(),
+                template: operation.template.to_string(),
+                name: owned(&operation.name),
+                kind: owned(&operation.kind),
+                error: owned(&operation.error),
             }),
             findings: exchange.findings.iter().map(finding).collect(),
             attributes: exchange.attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
@@ -301,17 +301,17 @@ fn peer(peer: &model::Peer) -> PeerView {
 
 fn request(request: &model::Request, bodies: bool) -> RequestView {
     RequestView {
-        method: request.method.clone(),
-        scheme: request.scheme.clone(),
-        host: request.host.clone(),
-        path: request.path.clone(),
-        query: request.query.clone(),
+        method: request.method.to_string(),
+        scheme: request.scheme.to_string(),
+        host: request.host.to_string(),
+        path: request.path.to_string(),
+        query: owned(&request.query),
         url: match request.scheme.as_str() {
             // Not every reporter knows it.
             "" => format!("{}{}", request.host, request.target()),
             scheme => format!("{scheme}://{}{}", request.host, request.target()),
         },
-        version: request.version.clone(),
+        version: request.version.to_string(),
         headers: headers(&request.headers),
         headers_size: request.headers_size,
         trailers: headers(&request.trailers),
@@ -322,8 +322,8 @@ fn request(request: &model::Request, bodies: bool) -> RequestView {
 fn response(response: &model::Response, bodies: bool) -> ResponseView {
     ResponseView {
         status: response.status,
-        reason: response.reason.clone(),
-        version: response.version.clone(),
+        reason: owned(&response.reason),
+        version: response.version.to_string(),
         headers: headers(&response.headers),
         headers_size: response.headers_size,
         trailers: headers(&response.trailers),
@@ -339,7 +339,7 @@ fn headers(headers: &model::Headers) -> Vec<HeaderView> {
 /// The media type of a body: as reported beside it, else as its headers say.
 pub(crate) fn media_type(body: &model::Body, headers: &model::Headers) -> Option<String> {
     let header = || headers.text("content-type").and_then(|value| text_or_none(&value));
-    body.media_type.clone().or_else(header)
+    owned(&body.media_type).or_else(header)
 }
 
 fn body(body: &model::Body, headers: &model::Headers, bytes_wanted: bool) -> BodyView {
@@ -390,10 +390,10 @@ fn timings(timings: &model::Timings) -> TimingsView {
 
 fn finding(finding: &model::Finding) -> FindingView {
     FindingView {
-        kind: finding.kind.clone(),
+        kind: finding.kind.to_string(),
         severity: finding.severity.name(),
-        location: finding.location.clone(),
-        evidence: finding.evidence.clone(),
+        location: finding.location.to_string(),
+        evidence: finding.evidence.to_string(),
     }
 }
 
@@ -402,9 +402,9 @@ fn attribute(name: &str, value: &model::Value) -> AttributeView {
         model::Value::Bool(flag) => (*flag).into(),
         model::Value::Integer(number) => (*number).into(),
         model::Value::Float(number) => (*number).into(),
-        model::Value::Text(text) => text.clone().into(),
+        model::Value::Text(text) => text.as_str().into(),
         // Kept as text; text that is no JSON after all is shown as it is.
-        model::Value::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
+        model::Value::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
     };
     AttributeView { name: name.to_owned(), value }
 }

@@ -11,9 +11,16 @@ pub(crate) use table::Table;
 
 use std::time::Duration;
 
+use weir_model::CompactString;
+
 /// Milliseconds with a fraction, to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
+}
+
+/// A copy of a text of an exchange.
+pub(crate) fn owned(text: &Option<CompactString>) -> Option<String> {
+    text.as_deref().map(ToOwned::to_owned)
 }
 
 /// A text that is there only when it says something.

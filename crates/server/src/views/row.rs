@@ -6,7 +6,7 @@ use weir_model::field::without_port;
 use weir_model::{Exchange, Field, FieldValue};
 use weir_store::Page;
 
-use super::milliseconds;
+use super::{milliseconds, owned};
 use crate::parameters::write_cursor;
 
 /// One page of exchanges.
@@ -136,26 +136,26 @@ impl ExchangeRow {
             id: exchange.id.to_string(),
             start_time: exchange.started_at.to_string(),
             duration_ms: exchange.duration().map(milliseconds),
-            method: request.method.clone(),
-            scheme: request.scheme.clone(),
+            method: request.method.to_string(),
+            scheme: request.scheme.to_string(),
             host: without_port(&request.host).to_owned(),
-            path: request.path.clone(),
-            query: request.query.clone(),
+            path: request.path.to_string(),
+            query: owned(&request.query),
             status: exchange.status(),
-            endpoint: operation.map(|operation| operation.template.clone()),
-            operation: operation.and_then(|operation| operation.name.clone()),
+            endpoint: operation.map(|operation| operation.template.to_string()),
+            operation: operation.and_then(|operation| owned(&operation.name)),
             protocol: operation.map(|operation| operation.protocol.name().to_owned()),
-            service: exchange.service.clone(),
-            route: exchange.route.clone(),
+            service: owned(&exchange.service),
+            route: owned(&exchange.route),
             consumer: field_text(exchange, "consumer"),
             user: field_text(exchange, "user"),
-            company: exchange.identity.company.clone(),
+            company: owned(&exchange.identity.company),
             client: exchange.client.address.map(|address| address.to_string()),
             request_size: request.body.size,
             response_size: exchange.response.as_ref().and_then(|response| response.body.size),
-            error: exchange.error.clone(),
-            source: exchange.origin.source.clone(),
-            findings: exchange.findings.iter().map(|finding| finding.kind.clone()).collect(),
+            error: owned(&exchange.error),
+            source: exchange.origin.source.to_string(),
+            findings: exchange.findings.iter().map(|finding| finding.kind.to_string()).collect(),
             weight: exchange.weight,
         }
     }

@@ -161,7 +161,7 @@ pub fn exchange(n: u64) -> Exchange {
         method: if n.is_multiple_of(3) { "POST" } else { "GET" }.into(),
         scheme: "https".into(),
         host: "api.example.com:8443".into(),
-        path: format!("/users/{n}"),
+        path: format!("/users/{n}").into(),
         query: Some("page=2".into()),
         version: "1.1".into(),
         headers: Headers::from_iter([("Content-Type", "application/json"), ("User-Agent", "curl/8")]),
@@ -170,7 +170,7 @@ pub fn exchange(n: u64) -> Exchange {
     };
     let mut exchange = Exchange::new(ExchangeId::with_random(started_at, random), started_at, request);
     exchange.origin = Origin { source: "gateway".into(), ..Origin::default() };
-    exchange.identity = Identity { user: Some(format!("u{}", n % 5)), ..Identity::default() };
+    exchange.identity = Identity { user: Some(format!("u{}", n % 5).into()), ..Identity::default() };
     exchange.timings.total = Some(Duration::from_millis(n));
     exchange.operation = Some(Operation {
         protocol: Protocol::Rest,
@@ -242,8 +242,7 @@ impl Receiver for Toy {
         for (index, path) in paths.iter().enumerate() {
             match path.as_str() {
                 Some(path) => {
-                    let request =
-                        Request { path: path.to_owned(), method: "GET".into(), ..Request::default() };
+                    let request = Request { path: path.into(), method: "GET".into(), ..Request::default() };
                     let started_at = call.received_at;
                     let mut exchange = Exchange::new(ExchangeId::new(started_at), started_at, request);
                     exchange.origin.source = "toy".into();
@@ -294,7 +293,7 @@ impl Receiver for Toy {
         };
         match found {
             Ok(found) => {
-                let paths: Vec<String> = found.into_iter().map(|found| found.request.path).collect();
+                let paths: Vec<_> = found.into_iter().map(|found| found.request.path).collect();
                 answer(StatusCode::OK, paths.join(" "))
             }
             Err(error) => answer(StatusCode::BAD_REQUEST, error.to_string()),
@@ -343,7 +342,7 @@ impl Lines {
             return;
         }
         let at: Timestamp = NOW.parse().unwrap();
-        let request = Request { path: line, ..Request::default() };
+        let request = Request { path: line.into(), ..Request::default() };
         out.accepted.push(Exchange::new(ExchangeId::new(at), at, request));
     }
 }

@@ -11,8 +11,8 @@ use weir_kit::Timestamp;
 use weir_kit::inflate::Coding;
 use weir_model::body::ContentCoding;
 use weir_model::{
-    Attributes, Body, Captured, Consumer, Exchange, ExchangeId, Finding, Headers, Identity, Operation,
-    Origin, Peer, ProjectId, Protocol, Request, Response, Severity, Timings, Value, WhyNot,
+    Attributes, Body, Captured, CompactString, Consumer, Exchange, ExchangeId, Finding, Headers, Identity,
+    Operation, Origin, Peer, ProjectId, Protocol, Request, Response, Severity, Timings, Value, WhyNot,
 };
 
 const VERSION: u8 = 1;
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    fn optional_text(&mut self, text: Option<&String>) {
+    fn optional_text(&mut self, text: Option<&CompactString>) {
         self.option(text, |out, text| out.text(text));
     }
 
@@ -324,9 +324,9 @@ impl Reader {
         self.take(length)
     }
 
-    fn text(&mut self) -> Result<String, Broken> {
+    fn text(&mut self) -> Result<CompactString, Broken> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| Broken("text is not UTF-8"))
+        CompactString::from_utf8(&bytes).map_err(|_| Broken("text is not UTF-8"))
     }
 
     fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Broken>) -> Result<Option<T>, Broken> {
@@ -337,7 +337,7 @@ impl Reader {
         }
     }
 
-    fn optional_text(&mut self) -> Result<Option<String>, Broken> {
+    fn optional_text(&mut self) -> Result<Option<CompactString>, Broken> {
         self.option(Self::text)
     }
 

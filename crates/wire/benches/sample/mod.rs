@@ -13,12 +13,12 @@ pub(crate) fn exchange(number: usize, body_bytes: usize) -> Exchange {
         Body::whole(item.repeat(body_bytes.div_ceil(item.len())).into_bytes())
     };
     let request = Request {
-        method: "POST".to_owned(),
-        scheme: "https".to_owned(),
-        host: "shop.example.test".to_owned(),
-        path: format!("/v1/customers/{number}/orders"),
-        query: Some(format!("page={number}&sort=price%20desc&expand=items")),
-        version: "1.1".to_owned(),
+        method: "POST".into(),
+        scheme: "https".into(),
+        host: "shop.example.test".into(),
+        path: format!("/v1/customers/{number}/orders").into(),
+        query: Some(format!("page={number}&sort=price%20desc&expand=items").into()),
+        version: "1.1".into(),
         headers: Headers::from_iter([
             ("Host", "shop.example.test".to_owned()),
             (
@@ -39,7 +39,7 @@ pub(crate) fn exchange(number: usize, body_bytes: usize) -> Exchange {
     exchange.server = weir_model::Peer::new([192, 0, 2, 10].into(), Some(443));
     exchange.response = Some(Response {
         status: 201,
-        version: "1.1".to_owned(),
+        version: "1.1".into(),
         headers: Headers::from_iter([
             ("Content-Type", "application/json; charset=utf-8".to_owned()),
             ("Content-Length", body_bytes.to_string()),

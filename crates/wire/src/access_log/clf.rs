@@ -47,14 +47,14 @@ fn read(bytes: &[u8], number: u64, combined: bool) -> Result<Exchange, String> {
     );
     set_request_line(&mut exchange, &line.request);
     if let Some(host) = line.host.filter(|host| exchange.request.host.is_empty() && *host != "_") {
-        exchange.request.host = host.to_ascii_lowercase();
+        exchange.request.host = host.to_ascii_lowercase().into();
     }
-    exchange.origin = Origin { source: "access_log".to_owned(), ..Origin::default() };
+    exchange.origin = Origin { source: "access_log".into(), ..Origin::default() };
     exchange.client = parts::peer(line.client);
     if exchange.client.address.is_none() && line.client != "-" {
         exchange.attributes.set("access_log.client", line.client);
     }
-    exchange.identity.user = line.user;
+    exchange.identity.user = line.user.map(Into::into);
     for (name, value) in [("Referer", line.referer), ("User-Agent", line.user_agent)] {
         if let Some(value) = value.filter(|value| value != b"-" && !value.is_empty()) {
             exchange.request.headers.push(name, Bytes::from(value));
@@ -217,12 +217,12 @@ pub(super) fn set_request_line(exchange: &mut Exchange, line: &[u8]) {
         return;
     }
     let Some((method, target, version)) = request_line(&line) else {
-        exchange.request.path = line.into_owned();
+        exchange.request.path = line.into();
         exchange.attributes.set("access_log.malformed_request", true);
         return;
     };
-    exchange.request.method = method.to_owned();
-    exchange.request.version = parts::protocol_version(version).to_owned();
+    exchange.request.method = method.into();
+    exchange.request.version = parts::protocol_version(version).into();
     set_target(&mut exchange.request, target);
 }
 
@@ -244,15 +244,15 @@ fn request_line(line: &str) -> Option<(&str, &str, &str)> {
 /// Sets path and query, and scheme and host where the target names them (proxy requests, CONNECT).
 pub(super) fn set_target(request: &mut Request, target: &str) {
     if let Some(parts) = url::split(target) {
-        (request.scheme, request.host) = (parts.scheme, parts.host);
-        request.path = parts.path.to_owned();
-        request.query = parts.query.map(ToOwned::to_owned);
+        (request.scheme, request.host) = (parts.scheme.into(), parts.host.into());
+        request.path = parts.path.into();
+        request.query = parts.query.map(Into::into);
     } else if request.method == "CONNECT" {
-        request.host = target.to_ascii_lowercase();
+        request.host = target.to_ascii_lowercase().into();
     } else {
         let (path, query) = url::split_target(target);
-        request.path = path.to_owned();
-        request.query = query.map(ToOwned::to_owned);
+        request.path = path.into();
+        request.query = query.map(Into::into);
     }
 }
 
@@ -268,7 +268,7 @@ fn set_traefik(exchange: &mut Exchange, rest: &str) -> bool {
         Some((text(router), text(upstream), parts::from_millis(millis)?))
     };
     let Some((router, upstream, total)) = pieces() else { return false };
-    exchange.route = Some(router.into_owned()).filter(|name| name != "-");
+    exchange.route = Some(router.into()).filter(|name| name != "-");
     if upstream != "-" {
         exchange.attributes.set("access_log.upstream", upstream.into_owned());
     }

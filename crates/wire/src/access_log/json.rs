@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 use weir_kit::Timestamp;
-use weir_model::{Body, Exchange, Headers, Origin, Peer, Request, Response, Value};
+use weir_model::{Body, CompactString, Exchange, Headers, Origin, Peer, Request, Response, Value};
 
 use super::clf;
 use crate::parts::{self, shortened};
@@ -106,7 +106,7 @@ pub fn read(line: &[u8], number: u64) -> Result<Exchange, String> {
     );
     facts.set_request(&mut exchange)?;
     facts.set_answer(&mut exchange)?;
-    exchange.origin = Origin { source: "access_log".to_owned(), ..Origin::default() };
+    exchange.origin = Origin { source: "access_log".into(), ..Origin::default() };
     exchange.timings.total = total;
     exchange.client = facts.client();
     exchange.identity.user = facts.text(names::USER).filter(|user| user != "-" && !user.is_empty());
@@ -128,10 +128,10 @@ impl Facts<'_> {
     }
 
     /// The first of these that is text or a number.
-    fn text(&self, names: &[&str]) -> Option<String> {
+    fn text(&self, names: &[&str]) -> Option<CompactString> {
         names.iter().find_map(|name| match self.find(name)? {
-            Json::String(text) => Some(text.clone()),
-            Json::Number(number) => Some(number.to_string()),
+            Json::String(text) => Some(text.into()),
+            Json::Number(number) => Some(number.to_string().into()),
             _ => None,
         })
     }
@@ -199,10 +199,10 @@ impl Facts<'_> {
         if let Some(scheme) = self.text(names::SCHEME).filter(|_| asked.scheme.is_empty()) {
             asked.scheme = scheme;
         } else if asked.scheme.is_empty() && self.find("request.tls").is_some() {
-            asked.scheme = "https".to_owned();
+            asked.scheme = "https".into();
         }
         if let Some(version) = self.text(names::VERSION) {
-            asked.version = parts::protocol_version(&version).to_owned();
+            asked.version = parts::protocol_version(&version).into();
         }
         asked.body = self.size(names::REQUEST_SIZE).map_or_else(Body::default, Body::of_size);
         asked.headers = self.headers("request.headers", "request_");
@@ -210,7 +210,7 @@ impl Facts<'_> {
             if asked.headers.get(name).is_none()
                 && let Some(value) = self.text(found).filter(|value| value != "-" && !value.is_empty())
             {
-                asked.headers.push(name, value);
+                asked.headers.push(name, value.into_string());
             }
         }
         Ok(())
@@ -293,7 +293,7 @@ impl Facts<'_> {
                 Json::String(text)
                     if text.len() <= MAX_ATTRIBUTE_BYTES && text != "-" && !text.is_empty() =>
                 {
-                    Value::Text(text.clone())
+                    text.as_str().into()
                 }
                 Json::Bool(value) => Value::Bool(*value),
                 Json::Number(number) => match number.as_i64() {

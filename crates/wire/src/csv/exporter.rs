@@ -100,7 +100,8 @@ mod tests {
 
     fn exchange(number: i64) -> Arc<Exchange> {
         let at = Timestamp::from_seconds(1_795_175_537 + number);
-        let request = Request { method: "GET".into(), path: format!("/{number}"), ..Request::default() };
+        let request =
+            Request { method: "GET".into(), path: format!("/{number}").into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::new(at), at, request))
     }
 

@@ -17,7 +17,8 @@ async fn export(exporter_settings: Value, calls: i64) -> Result<Delivered, Expor
     let exporter = (EXPORTER.build)(settings).unwrap().exporter;
     let exchange = |number: i64| {
         let at = Timestamp::from_seconds(1_795_175_537 + number * 86_400);
-        let request = Request { method: "GET".into(), path: format!("/{number}"), ..Request::default() };
+        let request =
+            Request { method: "GET".into(), path: format!("/{number}").into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::with_random(at, [7; 16]), at, request))
     };
     let exchanges: Vec<Arc<Exchange>> = (0..calls).map(exchange).collect();

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::value::RawValue;
 use weir_kit::Timestamp;
-use weir_model::{Body, Captured, Exchange, ExchangeId, Headers, Origin, Peer, Request, Response, Timings};
+use weir_model::{
+    Body, Captured, CompactString, Exchange, ExchangeId, Headers, Origin, Peer, Request, Response, Timings,
+};
 use weir_pipeline::{Credential, Decoded, Malformed, Rejected};
 
 use super::encode::{DEFAULT_MIME_TYPE, KeyParts};
@@ -111,9 +113,10 @@ fn alf(
     };
     let context = Context {
         origin: Origin {
-            source: "galileo".to_owned(),
-            node: creator(&envelope).map(|creator| format!("{} {}", creator.name.0, creator.version.0)),
-            environment: credential.environment.clone(),
+            source: "galileo".into(),
+            node: creator(&envelope)
+                .map(|creator| format!("{} {}", creator.name.0, creator.version.0).into()),
+            environment: credential.environment.as_deref().map(Into::into),
         },
         client: parts::peer(&envelope.client_ip_address.0),
         base64_unsaid: base64_unsaid(&envelope),
@@ -218,12 +221,12 @@ fn request(asked: &read::Request<'_>, context: &Context<'_>) -> Result<(Request,
     });
     Ok((
         Request {
-            method: method.0.clone().into_owned(),
-            scheme: parts.scheme,
-            host: host_with_port(&headers, parts.host),
-            path: parts.path.to_owned(),
-            query: parts.query.map(ToOwned::to_owned).or_else(|| query_of(&asked.query_string)),
-            version: parts::protocol_version(&asked.http_version.0).to_owned(),
+            method: method.0.clone().into(),
+            scheme: parts.scheme.into(),
+            host: host_with_port(&headers, parts.host).into(),
+            path: parts.path.into(),
+            query: parts.query.map(Into::into).or_else(|| query_of(&asked.query_string)),
+            version: parts::protocol_version(&asked.http_version.0).into(),
             headers_size: asked.headers_size.size().filter(|size| *size > 0),
             headers,
             trailers: Headers::default(),
@@ -240,9 +243,9 @@ fn host_with_port(headers: &Headers, host: String) -> String {
 }
 
 /// Some senders of 1.0.0 give the URL without its query.
-fn query_of(arguments: &Many<Pair<'_>>) -> Option<String> {
+fn query_of(arguments: &Many<Pair<'_>>) -> Option<CompactString> {
     let pairs = arguments.0.iter().map(|pair| (pair.name.0.as_ref(), pair.value.0.as_ref()));
-    Some(url::join(pairs)).filter(|query| !query.is_empty())
+    Some(url::join(pairs)).filter(|query| !query.is_empty()).map(Into::into)
 }
 
 /// Names in lower case, with underscores back to dashes: some senders pass on the names of their runtime.
@@ -289,10 +292,10 @@ fn body(
     body
 }
 
-fn media_type(content: &read::Content<'_>, headers: &Headers) -> Option<String> {
+fn media_type(content: &read::Content<'_>, headers: &Headers) -> Option<CompactString> {
     let given = content.mime_type.non_empty()?;
     let known = last(headers, "content-type").unwrap_or(DEFAULT_MIME_TYPE.as_bytes());
-    (given.as_bytes() != known).then(|| given.to_owned())
+    (given.as_bytes() != known).then(|| given.into())
 }
 
 /// The body's bytes; `None` when it was not sent. Senders of 1.0.0 write an empty text for that.
@@ -330,8 +333,8 @@ fn response(
     });
     Ok(Some(Response {
         status,
-        reason: answered.status_text.non_empty().map(ToOwned::to_owned),
-        version: parts::protocol_version(&answered.http_version.0).to_owned(),
+        reason: answered.status_text.non_empty().map(Into::into),
+        version: parts::protocol_version(&answered.http_version.0).into(),
         headers_size: answered.headers_size.size().filter(|size| *size > 0),
         headers,
         trailers: Headers::default(),
@@ -373,7 +376,7 @@ fn round_to_micros(duration: Duration) -> Duration {
 /// Reads one entry as it stands in an ALF of version 1.1.0 without anything around it; for tests and benchmarks.
 pub fn entry_of_json(raw: &str) -> Result<Exchange, String> {
     let context = Context {
-        origin: Origin { source: "galileo".to_owned(), ..Origin::default() },
+        origin: Origin { source: "galileo".into(), ..Origin::default() },
         client: Peer::default(),
         base64_unsaid: false,
         key: None,

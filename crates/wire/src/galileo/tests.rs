@@ -39,12 +39,16 @@ fn exchange_of(input: &Value) -> Exchange {
     let (path, query) = url::split_target(&target);
     let started_at = Timestamp::from_micros((input["started_at"].as_f64().unwrap() * 1e6).round() as i64);
     let request = Request {
-        method: text("method"),
-        scheme: text("scheme"),
-        host: headers.text("host").map_or_else(|| text("host"), |host| host.to_lowercase()),
-        path: path.to_owned(),
-        query: query.map(ToOwned::to_owned),
-        version: text("http_version").trim_end_matches(".0").replace('1', "1.0").replace("1.0.1", "1.1"),
+        method: text("method").into(),
+        scheme: text("scheme").into(),
+        host: headers.text("host").map_or_else(|| text("host"), |host| host.to_lowercase()).into(),
+        path: path.into(),
+        query: query.map(Into::into),
+        version: text("http_version")
+            .trim_end_matches(".0")
+            .replace('1', "1.0")
+            .replace("1.0.1", "1.1")
+            .into(),
         headers,
         body: body_of(&input["request_body_base64"]),
         ..Request::default()
@@ -246,7 +250,7 @@ fn carried(exchange: &Exchange, profile: &Profile) -> Exchange {
         host: asked.host.clone(),
         path: asked.path.clone(),
         query: asked.query.clone(),
-        version: version.clone(),
+        version: version.clone().into(),
         headers: carried_headers(&asked.headers),
         headers_size,
         trailers: Headers::default(),
@@ -254,13 +258,12 @@ fn carried(exchange: &Exchange, profile: &Profile) -> Exchange {
     };
     let unit = Duration::from_millis(if profile.milliseconds { 1 } else { 1_000 });
     let mut carried = Exchange::new(exchange.id, exchange.started_at.floor(unit), request);
-    carried.origin =
-        Origin { source: "galileo".to_owned(), node: Some("weir 0.1.0".to_owned()), environment: None };
+    carried.origin = Origin { source: "galileo".into(), node: Some("weir 0.1.0".into()), environment: None };
     carried.client = Peer { port: None, ..exchange.client };
     carried.server = Peer { port: None, ..exchange.server };
     carried.response = exchange.response.as_ref().map(|answer| Response {
         status: answer.status,
-        version,
+        version: version.into(),
         headers: carried_headers(&answer.headers),
         body: carried_body(&answer.headers, &answer.body, profile),
         ..Response::default()
@@ -426,7 +429,7 @@ fn entries_are_read_however_they_are_written() {
         entry["request"]["headers"] =
             json!([{"name": "X_FORWARDED_FOR", "value": 7}, {"name": "My_Own", "value": true}]);
     });
-    let names: Vec<String> = shouting.unwrap().request.headers.0.into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = shouting.unwrap().request.headers.0.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["x-forwarded-for", "my_own"]);
 
     let bare = read_entry(|entry| {

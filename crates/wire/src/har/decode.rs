@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use weir_kit::Timestamp;
-use weir_model::{Attributes, Body, Captured, Exchange, Headers, Origin, Request, Response, Timings, Value};
+use weir_model::{
+    Attributes, Body, Captured, CompactString, Exchange, Headers, Origin, Request, Response, Timings, Value,
+};
 
 use crate::parts::body::{self, Encoding};
 use crate::parts::lenient::{Many, Members, Number, Pair, Text, mend_surrogates};
@@ -29,8 +31,7 @@ pub fn entry(text: &[u8], number: u64, creator: Option<&str>) -> Result<Exchange
         .map_err(|error| format!("not an entry: {error}"))?;
     let mut exchange =
         exchange(members, |started_at| parts::stable_id(started_at, &[b"har", text, &number.to_le_bytes()]))?;
-    exchange.origin =
-        Origin { source: "har".to_owned(), node: creator.map(ToOwned::to_owned), environment: None };
+    exchange.origin = Origin { source: "har".into(), node: creator.map(Into::into), environment: None };
     Ok(exchange)
 }
 
@@ -51,8 +52,7 @@ fn exchange(
             response(members("response", answered)?, &mut extras).map_err(|why| format!("response.{why}"))?;
     }
     if exchange.response.is_none() {
-        exchange.error =
-            extras.text("har.response._error").filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+        exchange.error = extras.text("har.response._error").filter(|text| !text.is_empty()).map(Into::into);
     }
     let parts = entry.take("timings").map_err(|why| format!("timings: {why}"))?;
     exchange.timings = timings(parts, entry.take("time")?, &mut extras)?;
@@ -94,7 +94,7 @@ fn attribute(json: &str) -> Option<Value> {
         b't' => Some(Value::Bool(true)),
         b'f' => Some(Value::Bool(false)),
         b'"' => serde_json::from_str(json).ok().map(Value::Text),
-        b'{' | b'[' => Some(Value::Json(json.to_owned())),
+        b'{' | b'[' => Some(Value::Json(json.into())),
         _ => json.parse().map(Value::Integer).or_else(|_| json.parse().map(Value::Float)).ok(),
     }
 }
@@ -129,12 +129,12 @@ fn request(mut asked: Members<'_>, extras: &mut Attributes) -> Result<Request, S
     body.size = body_size.size();
     keep("har.request.", asked, extras);
     Ok(Request {
-        method: method.0.into_owned(),
-        scheme: parts.scheme,
-        host: parts.host,
-        path: parts.path.to_owned(),
-        query: parts.query.map(ToOwned::to_owned).or_else(|| joined(&arguments)),
-        version: parts::protocol_version(&version.0).to_owned(),
+        method: method.0.into(),
+        scheme: parts.scheme.into(),
+        host: parts.host.into(),
+        path: parts.path.into(),
+        query: parts.query.map(Into::into).or_else(|| joined(&arguments)),
+        version: parts::protocol_version(&version.0).into(),
         headers,
         headers_size: headers_size.size(),
         trailers: Headers::default(),
@@ -142,9 +142,9 @@ fn request(mut asked: Members<'_>, extras: &mut Attributes) -> Result<Request, S
     })
 }
 
-fn joined(pairs: &Many<Pair<'_>>) -> Option<String> {
+fn joined(pairs: &Many<Pair<'_>>) -> Option<CompactString> {
     let pairs = pairs.0.iter().map(|pair| (pair.name.0.as_ref(), pair.value.0.as_ref()));
-    Some(url::join(pairs)).filter(|joined| !joined.is_empty())
+    Some(url::join(pairs)).filter(|joined| !joined.is_empty()).map(Into::into)
 }
 
 fn headers(pairs: Many<Pair<'_>>) -> Headers {
@@ -169,8 +169,8 @@ fn post_data(mut data: Members<'_>, headers: &Headers, extras: &mut Attributes) 
         if mime_type.0 != FORM {
             extras.set("har.request.postData.mimeType", mime_type.0.into_owned());
         }
-        body.media_type = Some(FORM.to_owned());
-        body.captured = Captured::Whole(form.into());
+        body.media_type = Some(FORM.into());
+        body.captured = Captured::Whole(form.into_string().into());
     } else if let Some(text) = text {
         body.captured = captured(&text.0, &encoding.0, &cut.0);
     }
@@ -180,9 +180,9 @@ fn post_data(mut data: Members<'_>, headers: &Headers, extras: &mut Attributes) 
 /// The media type of forms.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-fn media_type(given: &Text<'_>, headers: &Headers) -> Option<String> {
+fn media_type(given: &Text<'_>, headers: &Headers) -> Option<CompactString> {
     let given = given.non_empty()?;
-    (last(headers, "content-type") != Some(given.as_bytes())).then(|| given.to_owned())
+    (last(headers, "content-type") != Some(given.as_bytes())).then(|| given.into())
 }
 
 /// The bytes of a body, without content coding: HAR removes it.
@@ -224,8 +224,8 @@ fn response(mut answered: Members<'_>, extras: &mut Attributes) -> Result<Option
     }
     Ok(Some(Response {
         status: status as u16,
-        reason: reason.non_empty().map(ToOwned::to_owned),
-        version: parts::protocol_version(&version.0).to_owned(),
+        reason: reason.non_empty().map(Into::into),
+        version: parts::protocol_version(&version.0).into(),
         headers,
         headers_size: headers_size.size(),
         trailers: Headers::default(),

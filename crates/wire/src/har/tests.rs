@@ -339,7 +339,7 @@ fn carried(exchange: &Exchange) -> Exchange {
                 (_, Some(bytes)) => Captured::Whole(bytes),
                 _ => Captured::default(),
             },
-            media_type: given.media_type.clone().filter(|given| header.as_ref() != Some(given)),
+            media_type: given.media_type.clone().filter(|given| header.as_deref() != Some(given.as_str())),
             ..Body::default()
         }
     };
@@ -354,8 +354,8 @@ fn carried(exchange: &Exchange) -> Exchange {
         carried.request.body.media_type = body(&asked.body, &asked.headers).media_type;
     }
     carried.origin = Origin {
-        source: "har".to_owned(),
-        node: Some(format!("weir {}", env!("CARGO_PKG_VERSION"))),
+        source: "har".into(),
+        node: Some(format!("weir {}", env!("CARGO_PKG_VERSION")).into()),
         environment: None,
     };
     carried.client = Peer { port: None, ..exchange.client };

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use weir_kit::Timestamp;
 use weir_model::attribute::Value;
 use weir_model::{
-    Body, Captured, Exchange, ExchangeId, Headers, Identity, Origin, Peer, Request, Response, WhyNot,
+    Body, Captured, CompactString, Exchange, ExchangeId, Headers, Identity, Origin, Peer, Request, Response,
+    WhyNot,
 };
 use weir_pipeline::{Credential, Decoded, Malformed, Rejected};
 
@@ -134,8 +135,11 @@ fn exchange(read: &read::Event<'_>, reporter: &Reporter<'_>) -> Result<Exchange,
         exchange.timings.total = ended_at.filter(|end| *end >= started_at).map(|end| end.since(started_at));
     }
     exchange.origin = Origin {
-        source: "moesif".to_owned(),
-        node: reporter.user_agent.filter(|agent| !agent.is_empty()).map(|agent| parts::shortened(agent, 200)),
+        source: "moesif".into(),
+        node: reporter
+            .user_agent
+            .filter(|agent| !agent.is_empty())
+            .map(|agent| parts::shortened(agent, 200).into()),
         environment: None,
     };
     exchange.client = match asked.ip_address.non_empty().map(parts::peer) {
@@ -157,8 +161,8 @@ fn exchange(read: &read::Event<'_>, reporter: &Reporter<'_>) -> Result<Exchange,
     Ok(exchange)
 }
 
-fn owned(text: &Text<'_>) -> Option<String> {
-    text.non_empty().map(ToOwned::to_owned)
+fn owned(text: &Text<'_>) -> Option<CompactString> {
+    text.non_empty().map(Into::into)
 }
 
 /// The Kong plugin writes 5 milliseconds as `.5` and 45 as `.45` (moesif-plugin, section 11).
@@ -224,27 +228,27 @@ fn request(asked: &read::Request<'_>, notes: &mut Notes) -> Result<(Request, Pee
     let body = body(asked.body, &asked.transfer_encoding, &headers, || {
         notes.push(attribute::REQUEST_BODY_NOT_BASE64);
     });
-    let mut request = Request { method: verb.to_owned(), headers, body, ..Request::default() };
+    let mut request = Request { method: verb.into(), headers, body, ..Request::default() };
     let mut server = Peer::default();
     match url::split(uri) {
         Some(parts) => {
             server.port = port_of(&parts.host);
-            request.host = host(&request.headers, &parts);
-            request.scheme = parts.scheme;
-            request.path = parts.path.to_owned();
-            request.query = parts.query.map(ToOwned::to_owned);
+            request.host = host(&request.headers, &parts).into();
+            request.scheme = parts.scheme.into();
+            request.path = parts.path.into();
+            request.query = parts.query.map(Into::into);
         }
         // Some senders give the request target alone.
         None => {
             let (path, query) = url::split_target(uri);
-            request.path = path.to_owned();
-            request.query = query.map(ToOwned::to_owned);
-            request.host = named_host(&request.headers).unwrap_or_default();
+            request.path = path.into();
+            request.query = query.map(Into::into);
+            request.host = named_host(&request.headers).unwrap_or_default().into();
             let scheme =
                 request.headers.text(":scheme").or_else(|| request.headers.text("x-forwarded-proto"));
             request.scheme = match scheme.as_deref().map(str::trim) {
-                Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https".to_owned(),
-                _ => "http".to_owned(),
+                Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https".into(),
+                _ => "http".into(),
             };
         }
     }
@@ -401,7 +405,7 @@ fn attributes(read: &read::Event<'_>, asked: &read::Request<'_>, exchange: &mut 
         exchange.attributes.set(attribute::TRANSACTION_ID, transaction);
     }
     if let Some(span) = read.span.filter(|span| span.get().starts_with('{')) {
-        exchange.attributes.set(attribute::SPAN, Value::Json(span.get().to_owned()));
+        exchange.attributes.set(attribute::SPAN, Value::Json(span.get().into()));
     }
 }
 
@@ -409,13 +413,13 @@ fn attributes(read: &read::Event<'_>, asked: &read::Request<'_>, exchange: &mut 
 fn metadata(raw: Option<&RawValue>, exchange: &mut Exchange) {
     let Some(raw) = raw else { return };
     let Ok(mut members) = serde_json::from_str::<Members<'_>>(raw.get()) else {
-        exchange.attributes.set(attribute::METADATA, Value::Json(raw.get().to_owned()));
+        exchange.attributes.set(attribute::METADATA, Value::Json(raw.get().into()));
         return;
     };
     if let Ok(kong) = members.take::<read::Kong<'_>>("kong") {
         exchange.service = owned(&kong.service_name);
         if let Some(hosts) = kong.route_hosts.filter(|hosts| hosts.get().starts_with('[')) {
-            exchange.attributes.set(attribute::ROUTE_HOSTS, Value::Json(hosts.get().to_owned()));
+            exchange.attributes.set(attribute::ROUTE_HOSTS, Value::Json(hosts.get().into()));
         }
     }
     if let Ok(capture) = members.take::<read::Capture<'_>>("capture") {
@@ -432,7 +436,7 @@ fn metadata(raw: Option<&RawValue>, exchange: &mut Exchange) {
             text.push_str(&format!("{comma}{name}:{}", value.get()));
         }
         text.push('}');
-        exchange.attributes.set(attribute::METADATA, Value::Json(text));
+        exchange.attributes.set(attribute::METADATA, Value::Json(text.into()));
     }
 }
 

@@ -102,7 +102,8 @@ impl Encoder {
                 .as_ref()
                 .and_then(|answer| self.header(&answer.headers, &self.config.response, name))
         };
-        let given = |text: &'a Option<String>| non_empty(text.as_deref()).map(Cow::Borrowed);
+        let given =
+            |text: &'a Option<weir_model::CompactString>| non_empty(text.as_deref()).map(Cow::Borrowed);
         let user_header = identity.user_id_header.as_deref();
         let company_header = identity.company_id_header.as_deref();
         Caller {
@@ -247,7 +248,7 @@ fn non_empty(text: Option<&str>) -> Option<&str> {
 
 fn json(exchange: &Exchange, name: &str) -> Option<Box<RawValue>> {
     match exchange.attributes.get(name)? {
-        Value::Json(text) => RawValue::from_string(text.clone()).ok(),
+        Value::Json(text) => RawValue::from_string(text.to_string()).ok(),
         _ => None,
     }
 }

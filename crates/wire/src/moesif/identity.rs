@@ -9,7 +9,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use serde_json::{Map, Value};
-use weir_model::Headers;
+use weir_model::{CompactString, Headers};
 
 use super::config::IdentityConfig;
 
@@ -46,9 +46,9 @@ impl Fields for HeaderMap {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
-    pub user: Option<String>,
+    pub user: Option<CompactString>,
     /// The company.
-    pub company: Option<String>,
+    pub company: Option<CompactString>,
 }
 
 /// The caller as the request tells. A header that names the company wins over the token's claim.
@@ -77,10 +77,10 @@ fn of_headers(config: &IdentityConfig, headers: &impl Fields) -> Caller {
 }
 
 /// The value of a header; an empty one names nobody.
-fn named(headers: &impl Fields, name: &str) -> Option<String> {
+fn named(headers: &impl Fields, name: &str) -> Option<CompactString> {
     let value = headers.first(name)?;
     let value = value.trim();
-    (!value.is_empty()).then(|| value.to_owned())
+    (!value.is_empty()).then(|| value.into())
 }
 
 /// The caller as a token tells: claims of a JWT, with or without its scheme, or the name of `Basic`.
@@ -100,11 +100,11 @@ fn of_authorization(config: &IdentityConfig, value: &str) -> Caller {
     claims_of(config, payload).unwrap_or_default()
 }
 
-fn basic_user(credentials: &str) -> Option<String> {
+fn basic_user(credentials: &str) -> Option<CompactString> {
     let bytes = decode(credentials)?;
     let text = String::from_utf8_lossy(&bytes);
     let user = text.split(':').next()?;
-    (!user.is_empty()).then(|| user.to_owned())
+    (!user.is_empty()).then(|| user.into())
 }
 
 fn claims_of(config: &IdentityConfig, payload: &str) -> Option<Caller> {
@@ -116,11 +116,11 @@ fn claims_of(config: &IdentityConfig, payload: &str) -> Option<Caller> {
     Some(Caller { user: claim(&config.user_claim), company: config.company_claim.as_deref().and_then(claim) })
 }
 
-fn plain(claim: &Value) -> Option<String> {
+fn plain(claim: &Value) -> Option<CompactString> {
     match claim {
         Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(claim.to_string()),
+        Value::String(text) => Some(text.into()),
+        Value::Number(_) | Value::Bool(_) => Some(claim.to_string().into()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn shown(caller: &Caller) -> String {
-        let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
+        let text = |part: &Option<CompactString>| part.as_deref().unwrap_or("-").to_owned();
         format!("{}/{}", text(&caller.user), text(&caller.company))
     }
 

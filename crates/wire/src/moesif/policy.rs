@@ -91,7 +91,7 @@ impl Policy for Governor {
         if !call.route_hosts.is_empty()
             && let Ok(hosts) = serde_json::to_string(call.route_hosts)
         {
-            verdict.attributes.push((attribute::ROUTE_HOSTS, Value::Json(hosts)));
+            verdict.attributes.push((attribute::ROUTE_HOSTS, Value::Json(hosts.into())));
         }
         let caller = identity::of_request(&self.identity, call.headers);
         let rules = self.remote.rules();
@@ -105,8 +105,12 @@ impl Policy for Governor {
         }
         let key = call.key.map(Secret::expose);
         let session = self.identity.session_token.of(&self.application_id, key, call.credential);
-        verdict.identity =
-            Identity { user: caller.user, company: caller.company, session, ..Identity::default() };
+        verdict.identity = Identity {
+            user: caller.user,
+            company: caller.company,
+            session: session.map(Into::into),
+            ..Identity::default()
+        };
         verdict
     }
 

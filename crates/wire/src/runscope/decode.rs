@@ -123,10 +123,10 @@ fn message(read: &read::Message<'_>, context: &Context<'_>, index: usize) -> Res
     if let Some(answered) = &read.response {
         exchange.response = response(answered, &mut notes)?;
         if exchange.response.is_none() {
-            exchange.error = Some(NO_RESPONSE.to_owned());
+            exchange.error = Some(NO_RESPONSE.into());
         }
     }
-    exchange.origin = Origin { source: "runscope".to_owned(), ..Origin::default() };
+    exchange.origin = Origin { source: "runscope".into(), ..Origin::default() };
     exchange.timings = Timings { total: times.total, ..Timings::default() };
     exchange.attributes.set(BUCKET_KEY, context.bucket);
     if let Some(name) = identifier {
@@ -192,11 +192,11 @@ fn request(asked: &read::Request<'_>, notes: &mut Notes) -> Result<Request, Stri
     }
     let body = content(read.map(|read| read.bytes), None, length, &headers);
     Ok(Request {
-        method: method.to_owned(),
-        host: without_usual_port(&parts.scheme, parts.host),
-        scheme: parts.scheme,
-        path: parts.path.to_owned(),
-        query: parts.query.map(ToOwned::to_owned),
+        method: method.into(),
+        host: without_usual_port(&parts.scheme, parts.host).into(),
+        scheme: parts.scheme.into(),
+        path: parts.path.into(),
+        query: parts.query.map(Into::into),
         headers,
         body,
         ..Request::default()
@@ -270,7 +270,7 @@ fn response(answered: &read::Response<'_>, notes: &mut Notes) -> Result<Option<R
     let body = content(read.map(|read| read.bytes), size, content_length(&headers), &headers);
     Ok(Some(Response {
         status,
-        reason: answered.reason.non_empty().map(ToOwned::to_owned),
+        reason: answered.reason.non_empty().map(Into::into),
         headers,
         body,
         ..Response::default()

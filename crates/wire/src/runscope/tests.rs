@@ -159,7 +159,7 @@ fn carried(exchange: &Exchange, profile: &Profile) -> Exchange {
     let request = Request {
         method: asked.method.clone(),
         scheme: asked.scheme.clone(),
-        host: if port == usual { name.to_owned() } else { format!("{name}:{port}") },
+        host: if port == usual { name.into() } else { format!("{name}:{port}").into() },
         path: asked.path.clone(),
         query: asked.query.clone(),
         headers: carried_headers(&asked.headers),
@@ -167,7 +167,7 @@ fn carried(exchange: &Exchange, profile: &Profile) -> Exchange {
         ..Request::default()
     };
     let mut carried = Exchange::new(exchange.id, exchange.started_at, request);
-    carried.origin = Origin { source: "runscope".to_owned(), ..Origin::default() };
+    carried.origin = Origin { source: "runscope".into(), ..Origin::default() };
     carried.response = exchange.response.as_ref().map(|answer| Response {
         status: answer.status,
         headers: carried_headers(&answer.headers),

@@ -19,7 +19,7 @@ async fn put(server: &Server, mut settings: Value) {
     let exporter = (EXPORTER.build)(settings).unwrap().exporter;
     let exchange = |number: i64| {
         let at = Timestamp::from_seconds(1_795_175_537 + number);
-        let request = Request { path: format!("/{number}"), ..Request::default() };
+        let request = Request { path: format!("/{number}").into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::with_random(at, [7; 16]), at, request))
     };
     let exchanges = [exchange(0), exchange(1)];

@@ -47,7 +47,7 @@ async fn export(server: &Server, mut settings: Value, calls: usize) -> Result<De
     let exporter = (EXPORTER.build)(settings).unwrap().exporter;
     let exchange = |number: usize| {
         let at = Timestamp::from_seconds(1);
-        let request = Request { path: format!("/{number}"), ..Request::default() };
+        let request = Request { path: format!("/{number}").into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::new(at), at, request))
     };
     let exchanges: Vec<Arc<Exchange>> = (0..calls).map(exchange).collect();

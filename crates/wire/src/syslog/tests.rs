@@ -50,7 +50,7 @@ async fn export(settings: Value, paths: &[&str]) -> Result<Delivered, ExportErro
     let exporter = (EXPORTER.build)(settings).unwrap().exporter;
     let at = Timestamp::from_seconds(1);
     let exchange = |path: &&str| {
-        let request = Request { method: "GET".into(), path: (*path).to_owned(), ..Request::default() };
+        let request = Request { method: "GET".into(), path: (*path).into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::new(at), at, request))
     };
     let exchanges: Vec<Arc<Exchange>> = paths.iter().map(exchange).collect();

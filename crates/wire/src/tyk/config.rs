@@ -289,10 +289,10 @@ mod tests {
             assert_eq!(config.ignores(&exchange), ignored, "{address}");
         }
         let mut unmatched = one("/");
-        (unmatched.origin.source, unmatched.service, unmatched.route) = (GATEWAY.to_owned(), None, None);
+        (unmatched.origin.source, unmatched.service, unmatched.route) = (GATEWAY.into(), None, None);
         assert!(config.ignores(&unmatched));
         assert!(!read(json!({"record_unmatched": true})).unwrap().ignores(&unmatched));
-        unmatched.route = Some("r".to_owned());
+        unmatched.route = Some("r".into());
         assert!(!config.ignores(&unmatched));
         assert_eq!(read(json!({"storage_expiration_time": -1})).unwrap().list_lives, None);
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 use weir_kit::Timestamp;
-use weir_model::{Attributes, Body, Exchange, ExchangeId, Origin, Request, Response, Timings, Value};
+use weir_model::{
+    Attributes, Body, CompactString, Exchange, ExchangeId, Origin, Request, Response, Timings, Value,
+};
 
 use super::dump;
 use super::record::{GraphQl, Network, PathItem, Record, Text, Time};
@@ -26,7 +28,7 @@ pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -
     let target = request_dump.as_ref().map(|dump| dump::request_line(&dump.first).1.to_owned());
     let mut exchange = Exchange::new(id(started_at), started_at, request(record, request_dump));
     exchange.response = response(record, response_dump);
-    exchange.origin = Origin { source: SOURCE.to_owned(), ..Origin::default() };
+    exchange.origin = Origin { source: SOURCE.into(), ..Origin::default() };
     exchange.service = some(&record.api_name);
     exchange.route = some(&record.listen_path);
     exchange.identity.session = some(&record.api_key).filter(|key| key != super::NO_KEY);
@@ -61,8 +63,8 @@ fn instant(time: Time) -> Timestamp {
     Timestamp::from_seconds(time.seconds) + Duration::from_nanos(u64::from(time.nanos))
 }
 
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+fn some(text: &str) -> Option<CompactString> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// The target is the client's where the record has it, else the upstream's.
@@ -70,10 +72,10 @@ fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     let asked = if record.original_path.is_empty() { &record.raw_path } else { &record.original_path };
     let (path, query) = url::split_target(asked);
     let mut request = Request {
-        method: record.method.to_string(),
-        host: record.host.to_ascii_lowercase(),
-        path: path.to_owned(),
-        query: query.map(ToOwned::to_owned),
+        method: record.method.as_ref().into(),
+        host: record.host.to_ascii_lowercase().into(),
+        path: path.into(),
+        query: query.map(Into::into),
         ..Request::default()
     };
     let Some(dump) = dump else {
@@ -85,11 +87,11 @@ fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     };
     let (_, target, version) = dump::request_line(&dump.first);
     if request.query.is_none() {
-        request.query = url::split_target(target).1.map(ToOwned::to_owned);
+        request.query = url::split_target(target).1.map(Into::into);
     }
-    version.clone_into(&mut request.version);
+    request.version = version.into();
     if let Some(host) = dump.headers.text("host").filter(|host| !host.is_empty()) {
-        request.host = host.trim().to_ascii_lowercase();
+        request.host = host.trim().to_ascii_lowercase().into();
     }
     request.headers = dump.headers;
     request.body = dump.body;
@@ -101,7 +103,7 @@ fn response(record: &Record<'_>, dump: Option<dump::Dump>) -> Option<Response> {
     let mut response = Response { status, ..Response::default() };
     if let Some(dump) = dump {
         let (version, reason) = dump::status_line(&dump.first);
-        version.clone_into(&mut response.version);
+        response.version = version.into();
         response.reason = reason;
         response.headers = dump.headers;
         response.body = dump.body;
@@ -144,7 +146,7 @@ fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
         facts.set(NAMES.response_code, record.response_code);
     }
     if let Some(tags) = &record.tags {
-        facts.set(NAMES.tags, Value::Json(serde_json::to_string(tags).unwrap_or_default()));
+        facts.set(NAMES.tags, Value::Json(serde_json::to_string(tags).unwrap_or_default().into()));
     }
     if record.track_path {
         facts.set(NAMES.track_path, true);
@@ -156,15 +158,15 @@ fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
         facts.set(NAMES.local_time, local);
     }
     if record.network != Network::default() {
-        facts.set(NAMES.network, Value::Json(network(record.network).to_string()));
+        facts.set(NAMES.network, Value::Json(network(record.network).to_string().into()));
     }
     if record.graphql != GraphQl::default() {
-        facts.set(NAMES.graphql, Value::Json(graphql(&record.graphql).to_string()));
+        facts.set(NAMES.graphql, Value::Json(graphql(&record.graphql).to_string().into()));
     }
     let mcp = &record.mcp;
     if mcp.is_mcp {
         let mcp = json!({"method": mcp.method, "primitive_type": mcp.primitive_type, "primitive_name": mcp.primitive_name});
-        facts.set(NAMES.mcp, Value::Json(mcp.to_string()));
+        facts.set(NAMES.mcp, Value::Json(mcp.to_string().into()));
     }
 }
 
@@ -189,7 +191,7 @@ fn geo(record: &Record<'_>, exchange: &mut Exchange) {
         }
         let names: Map<String, Json> =
             names.iter().map(|(language, name)| (language.to_string(), json!(name))).collect();
-        facts.set(NAMES.geo_names, Value::Json(Json::Object(names).to_string()));
+        facts.set(NAMES.geo_names, Value::Json(Json::Object(names).to_string().into()));
     }
     if let Ok(id @ 1..) = i64::try_from(geo.geo_name_id) {
         facts.set(NAMES.geo_name_id, id);

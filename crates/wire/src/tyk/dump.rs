@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use bytes::Bytes;
-use weir_model::{Body, Captured, Headers, Request, Response};
+use weir_model::{Body, Captured, CompactString, Headers, Request, Response};
 
 use crate::parts::{body::coding_of, content_length, protocol_version};
 
@@ -109,10 +109,10 @@ pub(super) fn request_line(line: &str) -> (&str, &str, &'static str) {
 }
 
 /// Version and reason of a status line. Version 0.0 marks an answer that the gateway made itself.
-pub(super) fn status_line(line: &str) -> (&'static str, Option<String>) {
+pub(super) fn status_line(line: &str) -> (&'static str, Option<CompactString>) {
     let mut words = line.splitn(3, ' ');
     let version = protocol_version(words.next().unwrap_or_default());
-    (version, words.nth(1).filter(|reason| !reason.is_empty()).map(ToOwned::to_owned))
+    (version, words.nth(1).filter(|reason| !reason.is_empty()).map(Into::into))
 }
 
 /// A request in Base64, its target being the one at the upstream.

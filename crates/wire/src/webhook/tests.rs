@@ -16,7 +16,8 @@ async fn export(server: &Server, mut settings: Value) -> Result<(), ExportError>
     let exporter = (EXPORTER.build)(settings).unwrap().exporter;
     let exchange = |number: i64| {
         let at = Timestamp::from_seconds(number);
-        let request = Request { method: "GET".into(), path: format!("/{number}"), ..Request::default() };
+        let request =
+            Request { method: "GET".into(), path: format!("/{number}").into(), ..Request::default() };
         Arc::new(Exchange::new(ExchangeId::with_random(at, [7; 16]), at, request))
     };
     let exchanges = [exchange(1), exchange(2)];

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use weir_model::body::ContentCoding;
 use weir_model::{
-    Attributes, Body, Captured, Consumer, Exchange, Finding, Headers, Identity, Operation, Origin, Peer,
-    Protocol, Request, Response, Severity, Timings, Value, WhyNot,
+    Attributes, Body, Captured, CompactString, Consumer, Exchange, Finding, Headers, Identity, Operation,
+    Origin, Peer, Protocol, Request, Response, Severity, Timings, Value, WhyNot,
 };
 
 use super::form::{self, VERSION};
@@ -26,8 +26,8 @@ pub fn line(line: &[u8]) -> Result<Exchange, String> {
     exchange(record)
 }
 
-fn owned(text: Option<Cow<'_, str>>) -> Option<String> {
-    text.map(Cow::into_owned)
+fn owned(text: Option<Cow<'_, str>>) -> Option<CompactString> {
+    text.map(Into::into)
 }
 
 fn exchange(record: form::Record<'_>) -> Result<Exchange, String> {
@@ -35,7 +35,7 @@ fn exchange(record: form::Record<'_>) -> Result<Exchange, String> {
     let mut exchange = Exchange::new(id, record.started_at, request(record.request)?);
     exchange.project = record.project.as_ref().into();
     exchange.origin = Origin {
-        source: record.source.into_owned(),
+        source: record.source.into(),
         node: owned(record.node),
         environment: owned(record.environment),
     };
@@ -61,19 +61,19 @@ fn exchange(record: form::Record<'_>) -> Result<Exchange, String> {
     exchange.operation = record.operation.map(operation).transpose()?;
     exchange.findings = record.findings.into_iter().map(finding).collect::<Result<_, _>>()?;
     exchange.weight = record.weight;
-    exchange.plugins = record.plugins.into_iter().map(Cow::into_owned).collect();
+    exchange.plugins = record.plugins.into_iter().map(Into::into).collect();
     exchange.attributes = attributes(record.attributes);
     Ok(exchange)
 }
 
 fn request(request: form::Request<'_>) -> Result<Request, String> {
     Ok(Request {
-        method: request.method.into_owned(),
-        scheme: request.scheme.into_owned(),
-        host: request.host.into_owned(),
-        path: request.path.into_owned(),
+        method: request.method.into(),
+        scheme: request.scheme.into(),
+        host: request.host.into(),
+        path: request.path.into(),
         query: owned(request.query),
-        version: request.version.into_owned(),
+        version: request.version.into(),
         headers: headers(request.headers, "request.headers")?,
         headers_size: request.headers_size,
         trailers: headers(request.trailers, "request.trailers")?,
@@ -85,7 +85,7 @@ fn response(response: form::Response<'_>) -> Result<Response, String> {
     Ok(Response {
         status: response.status,
         reason: owned(response.reason),
-        version: response.version.into_owned(),
+        version: response.version.into(),
         headers: headers(response.headers, "response.headers")?,
         headers_size: response.headers_size,
         trailers: headers(response.trailers, "response.trailers")?,
@@ -94,7 +94,7 @@ fn response(response: form::Response<'_>) -> Result<Response, String> {
 }
 
 fn headers(fields: Vec<form::Header<'_>>, at: &str) -> Result<Headers, String> {
-    let field = |field: form::Header<'_>| Ok((field.name.into_owned(), content(field.value, at)?));
+    let field = |field: form::Header<'_>| Ok((field.name.into(), content(field.value, at)?));
     Ok(Headers(fields.into_iter().map(field).collect::<Result<_, String>>()?))
 }
 
@@ -150,7 +150,7 @@ fn timings(read: &form::Timings) -> Timings {
 fn operation(operation: form::Operation<'_>) -> Result<Operation, String> {
     Ok(Operation {
         protocol: named(&operation.protocol, &Protocol::ALL, Protocol::name, "operation.protocol")?,
-        template: operation.template.into_owned(),
+        template: operation.template.into(),
         name: owned(operation.name),
         kind: owned(operation.kind),
         error: owned(operation.error),
@@ -159,10 +159,10 @@ fn operation(operation: form::Operation<'_>) -> Result<Operation, String> {
 
 fn finding(finding: form::Finding<'_>) -> Result<Finding, String> {
     Ok(Finding {
-        kind: finding.kind.into_owned(),
+        kind: finding.kind.into(),
         severity: named(&finding.severity, &Severity::ALL, Severity::name, "findings.severity")?,
-        location: finding.location.into_owned(),
-        evidence: finding.evidence.into_owned(),
+        location: finding.location.into(),
+        evidence: finding.evidence.into(),
     })
 }
 
@@ -170,14 +170,14 @@ fn attributes(read: Vec<form::Attribute<'_>>) -> Attributes {
     let mut attributes = Attributes::default();
     for attribute in read {
         let value = match (attribute.value, attribute.json) {
-            (_, Some(document)) => Value::Json(document.into_owned()),
+            (_, Some(document)) => Value::Json(document.into()),
             (Some(Json::Bool(value)), _) => Value::Bool(value),
-            (Some(Json::String(text)), _) => Value::Text(text),
+            (Some(Json::String(text)), _) => Value::Text(text.into()),
             (Some(Json::Number(number)), _) => match number.as_i64() {
                 Some(whole) => Value::Integer(whole),
                 None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
             },
-            (Some(other @ (Json::Array(_) | Json::Object(_))), _) => Value::Json(other.to_string()),
+            (Some(other @ (Json::Array(_) | Json::Object(_))), _) => Value::Json(other.to_string().into()),
             (None | Some(Json::Null), None) => Value::Float(f64::NAN),
         };
         attributes.set(attribute.name.into_owned(), value);

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use weir_model::body::ContentCoding;
-use weir_model::{self as model, Captured, Exchange, Value, WhyNot};
+use weir_model::{self as model, Captured, CompactString, Exchange, Value, WhyNot};
 
 use super::form::{self, VERSION};
 
@@ -15,7 +15,7 @@ fn text(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-fn optional(text: Option<&String>) -> Option<Cow<'_, str>> {
+fn optional(text: Option<&CompactString>) -> Option<Cow<'_, str>> {
     text.map(|text| Cow::Borrowed(text.as_str()))
 }
 

@@ -29,28 +29,28 @@ fn import(bytes: &[u8]) -> Imported {
 
 /// Fills in everything that the common strategy leaves empty.
 fn complete(mut exchange: Exchange, seed: u32) -> Exchange {
-    let some = |name: &str| Some(format!("{name} \"{seed}\" é\n"));
+    let some = |name: &str| Some(format!("{name} \"{seed}\" é\n").into());
     let pick = |count: usize| seed as usize % count;
     exchange.project = "shop".into();
-    exchange.origin = Origin { source: "gateway".to_owned(), node: some("node"), environment: some("env") };
+    exchange.origin = Origin { source: "gateway".into(), node: some("node"), environment: some("env") };
     (exchange.service, exchange.route, exchange.error) = (some("service"), some("route"), some("error"));
     exchange.consumer = Some(Consumer { id: some("id"), username: some("name"), ..Consumer::default() });
     exchange.identity = Identity { user: some("user"), session: some("session"), ..Identity::default() };
     exchange.operation = Some(Operation {
         protocol: Protocol::ALL[pick(Protocol::ALL.len())],
-        template: "/users/{id}".to_owned(),
+        template: "/users/{id}".into(),
         name: some("name"),
         kind: None,
         error: some("error"),
     });
     exchange.findings = vec![Finding {
-        kind: "path_traversal".to_owned(),
+        kind: "path_traversal".into(),
         severity: Severity::ALL[pick(3)],
-        location: "url.query".to_owned(),
-        evidence: "../".to_owned(),
+        location: "url.query".into(),
+        evidence: "../".into(),
     }];
     exchange.weight = seed;
-    exchange.plugins = vec!["p1".to_owned()];
+    exchange.plugins = vec!["p1".into()];
     exchange.request.headers_size = Some(u64::from(seed));
     exchange.request.trailers.push("Grpc-Status", "0");
     exchange.request.body.coding = ContentCoding::Known(Coding::Zstd);
@@ -59,7 +59,7 @@ fn complete(mut exchange: Exchange, seed: u32) -> Exchange {
             0 => Captured::No(WhyNot::ALL[pick(WhyNot::ALL.len())]),
             _ => Captured::Cut(vec![0xFF, 0].into()),
         };
-        answer.body.coding = ContentCoding::Other("compress".to_owned());
+        answer.body.coding = ContentCoding::Other("compress".into());
     }
     for (name, value) in [
         ("text", Value::from("x")),
@@ -67,7 +67,7 @@ fn complete(mut exchange: Exchange, seed: u32) -> Exchange {
         ("whole float", Value::Float(f64::from(seed))),
         ("float", Value::Float(0.1)),
         ("bool", Value::Bool(true)),
-        ("document", Value::Json("{ \"a\": [1] }".to_owned())),
+        ("document", Value::Json("{ \"a\": [1] }".into())),
     ] {
         exchange.attributes.set(name, value);
     }

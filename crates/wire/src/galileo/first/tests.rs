@@ -16,12 +16,12 @@ use crate::parts;
 fn exchange() -> Exchange {
     let started_at: Timestamp = "2016-04-11T12:00:00.742Z".parse().unwrap();
     let request = Request {
-        method: "POST".to_owned(),
-        scheme: "http".to_owned(),
-        host: "shop.example.test:8000".to_owned(),
-        path: "/items".to_owned(),
-        query: Some("a=1&flag".to_owned()),
-        version: "1.0".to_owned(),
+        method: "POST".into(),
+        scheme: "http".into(),
+        host: "shop.example.test:8000".into(),
+        path: "/items".into(),
+        query: Some("a=1&flag".into()),
+        version: "1.0".into(),
         headers: Headers::from_iter([
             ("Host", "shop.example.test:8000"),
             ("Content-Type", "application/x-www-form-urlencoded"),

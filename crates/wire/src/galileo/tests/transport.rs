@@ -80,9 +80,9 @@ fn batch(environments: &[Option<&str>]) -> Vec<Arc<Exchange>> {
     let exchange = |(number, environment): (usize, &Option<&str>)| {
         let at = Timestamp::from_seconds(i64::try_from(number).unwrap());
         let mut exchange = Exchange::new(ExchangeId::new(at), at, weir_model::Request::default());
-        exchange.request.method = format!("M{number}");
-        exchange.request.host = "a.test".to_owned();
-        exchange.origin.environment = environment.map(ToOwned::to_owned);
+        exchange.request.method = format!("M{number}").into();
+        exchange.request.host = "a.test".into();
+        exchange.origin.environment = environment.map(Into::into);
         Arc::new(exchange)
     };
     environments.iter().enumerate().map(exchange).collect()

@@ -37,8 +37,8 @@ fn carried(exchange: &Exchange, max_body: usize) -> Exchange {
     let headers = carried_headers(&asked.headers);
     let request = Request {
         method: asked.method.clone(),
-        scheme: if asked.scheme.is_empty() { "http".to_owned() } else { asked.scheme.clone() },
-        host: carried_host(exchange, &headers),
+        scheme: if asked.scheme.is_empty() { "http".into() } else { asked.scheme.clone() },
+        host: carried_host(exchange, &headers).into(),
         path: asked.path.clone(),
         query: asked.query.clone(),
         body: carried_body(&headers, &asked.headers, &asked.body, max_body),
@@ -47,7 +47,7 @@ fn carried(exchange: &Exchange, max_body: usize) -> Exchange {
     };
     let mut carried =
         Exchange::new(exchange.id, exchange.started_at.floor(Duration::from_millis(1)), request);
-    carried.origin = Origin { source: "moesif".to_owned(), node: None, environment: None };
+    carried.origin = Origin { source: "moesif".into(), node: None, environment: None };
     carried.client = Peer { port: None, ..exchange.client };
     carried.server = Peer { address: None, port: Some(port(exchange)) };
     carried.response = exchange.response.as_ref().map(|answer| {
@@ -124,16 +124,16 @@ fn carried_body(carried: &Headers, headers: &Headers, given: &Body, max_body: us
 fn everything_that_events_have_a_place_for_arrives() {
     let mut exchange = parts_of_an_exchange();
     exchange.identity = Identity {
-        user: Some("u".to_owned()),
-        company: Some("c".to_owned()),
-        subscription: Some("s".to_owned()),
-        session: Some("t".to_owned()),
+        user: Some("u".into()),
+        company: Some("c".into()),
+        subscription: Some("s".into()),
+        session: Some("t".into()),
     };
     exchange.weight = 7;
     let encoder = encoder(json!({}));
     let arrived = arrived(&[Arc::new(exchange.clone())], &encoder).remove(0);
     let mut expected = carried(&exchange, 100_000);
-    expected.service = Some("items".to_owned());
+    expected.service = Some("items".into());
     for (name, value) in exchange.attributes.iter() {
         expected.attributes.set(name.to_owned(), value.clone());
     }
@@ -151,11 +151,11 @@ fn parts_of_an_exchange() -> Exchange {
     use weir_model::attribute::Value;
     let started_at = "2024-05-06T07:08:09.123Z".parse().unwrap();
     let request = Request {
-        method: "POST".to_owned(),
-        scheme: "https".to_owned(),
-        host: "api.test".to_owned(),
-        path: "/a//b%20c".to_owned(),
-        query: Some("x=1&&y".to_owned()),
+        method: "POST".into(),
+        scheme: "https".into(),
+        host: "api.test".into(),
+        path: "/a//b%20c".into(),
+        query: Some("x=1&&y".into()),
         headers: Headers::from_iter([("host", "api.test"), ("accept", "a"), ("accept", "b")]),
         body: Body::whole("{\"n\":1.10,\"big\":123456789012345678901234567890}"),
         ..Request::default()
@@ -166,16 +166,16 @@ fn parts_of_an_exchange() -> Exchange {
     exchange.timings.total = Some(Duration::from_millis(1_500));
     exchange.client = Peer::new([192, 0, 2, 1].into(), None);
     exchange.server.port = Some(8443);
-    exchange.service = Some("items".to_owned());
+    exchange.service = Some("items".into());
     for (name, value) in [
         (attribute::DIRECTION, Value::from("Outgoing")),
         (attribute::BLOCKED_BY, Value::from("rule")),
         (attribute::ACTION_NAME, Value::from("list")),
         (attribute::TRACE_ID, Value::from("0af7651916cd43dd8448eb211c80319c")),
         (attribute::TAGS, Value::from("a,b")),
-        (attribute::SPAN, Value::Json("{\"id\":\"1\"}".to_owned())),
-        (attribute::METADATA, Value::Json("{\"mine\":{\"a\":1.0}}".to_owned())),
-        (attribute::ROUTE_HOSTS, Value::Json("[\"api.test\"]".to_owned())),
+        (attribute::SPAN, Value::Json("{\"id\":\"1\"}".into())),
+        (attribute::METADATA, Value::Json("{\"mine\":{\"a\":1.0}}".into())),
+        (attribute::ROUTE_HOSTS, Value::Json("[\"api.test\"]".into())),
     ] {
         exchange.attributes.set(name, value);
     }

@@ -133,7 +133,7 @@ fn exporter(address: SocketAddr, more: Value) -> Box<dyn Exporter> {
 fn batch(count: usize) -> Vec<Arc<Exchange>> {
     let exchange = |number: usize| {
         let start = Timestamp::from_seconds(1_600_000_000 + number as i64);
-        let request = weir_model::Request { method: format!("M{number}"), ..Default::default() };
+        let request = weir_model::Request { method: format!("M{number}").into(), ..Default::default() };
         Arc::new(Exchange::new(ExchangeId::new(start), start, request))
     };
     (0..count).map(exchange).collect()
@@ -256,7 +256,7 @@ async fn what_the_service_does_not_want_is_sampled_out() {
     service.serve((200, "c1", "r1", config), (200, "c1", "r1", "[]"));
     let mut exchanges = batch(200);
     for exchange in exchanges.iter_mut().take(20) {
-        Arc::get_mut(exchange).unwrap().identity.user = Some("vip".to_owned());
+        Arc::get_mut(exchange).unwrap().identity.user = Some("vip".into());
     }
     let wanted =
         |(index, exchange): (usize, &Arc<Exchange>)| index < 20 || sampling::random(exchange.id) < 40.0;

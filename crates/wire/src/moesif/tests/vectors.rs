@@ -37,11 +37,11 @@ fn exchange_of(case: &Value, config: &Config) -> Exchange {
     let capture = config.capture();
     let headers = headers_of(&asked["headers"]);
     let request = Request {
-        method: text("verb").to_owned(),
-        scheme: text("scheme").to_owned(),
-        host: text("host").to_owned(),
-        path: path.to_owned(),
-        query: query.map(ToOwned::to_owned),
+        method: text("verb").into(),
+        scheme: text("scheme").into(),
+        host: text("host").into(),
+        path: path.into(),
+        query: query.map(Into::into),
         body: body_of(asked, &headers, capture.request_body_bytes),
         headers,
         ..Request::default()
@@ -59,7 +59,7 @@ fn exchange_of(case: &Value, config: &Config) -> Exchange {
     });
     exchange.timings.total = Some(time(answered).since(started_at));
     let gateway = &case["input"]["gateway"];
-    exchange.service = gateway["service"]["name"].as_str().map(ToOwned::to_owned);
+    exchange.service = gateway["service"]["name"].as_str().map(Into::into);
     exchange
 }
 
@@ -203,17 +203,17 @@ fn consumers_of_the_gateway_name_users_without_headers() {
     let config = config_of(&vectors, case);
     let mut exchange = exchange_of(case, &config);
     exchange.consumer = Some(Consumer {
-        id: Some("i".to_owned()),
-        username: Some("bob".to_owned()),
+        id: Some("i".into()),
+        username: Some("bob".into()),
         custom_id: None,
-        credential: Some("cred-1".to_owned()),
+        credential: Some("cred-1".into()),
     });
     let expected = config.identity.session_token.of(&config.application_id, None, Some("cred-1"));
     let encoder = Encoder::new(config);
     let event = serde_json::to_value(encoder.event(&exchange, 1)).unwrap();
     assert_eq!((&event["user_id"], &event["session_token"]), (&json!("bob"), &json!(expected)));
     assert_ne!(event["session_token"], "cred-1");
-    exchange.identity.user = Some("alice".to_owned());
+    exchange.identity.user = Some("alice".into());
     let event = serde_json::to_value(encoder.event(&exchange, 1)).unwrap();
     assert_eq!(event["user_id"], "alice", "what is known already counts");
 }

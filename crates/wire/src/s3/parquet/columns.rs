@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use weir_model::Exchange;
+use weir_model::{CompactString, Exchange};
 
 use crate::parts::record::{city_names, graphql};
 use crate::tyk::record::{Geo, Record, Time};
@@ -149,8 +149,8 @@ pub fn schema() -> String {
     schema
 }
 
-fn given(text: Option<&String>) -> Cow<'_, str> {
-    Cow::Borrowed(text.map(String::as_str).unwrap_or_default())
+fn given(text: Option<&CompactString>) -> Cow<'_, str> {
+    Cow::Borrowed(text.map(CompactString::as_str).unwrap_or_default())
 }
 
 fn count(number: impl TryInto<i64>) -> Option<i64> {

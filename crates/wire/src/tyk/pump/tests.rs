@@ -37,7 +37,7 @@ impl Exporter for Kept {
 impl Kept {
     fn paths(&self) -> Vec<String> {
         let mut paths: Vec<String> =
-            self.0.lock().unwrap().iter().map(|exchange| exchange.request.path.clone()).collect();
+            self.0.lock().unwrap().iter().map(|exchange| exchange.request.path.to_string()).collect();
         paths.sort();
         paths
     }

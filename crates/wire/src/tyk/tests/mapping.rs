@@ -91,25 +91,25 @@ fn a_cut_or_broken_dump_is_read_as_far_as_it_goes() {
 fn a_call_of_our_gateway_becomes_a_record() {
     let start: Timestamp = "2026-11-20T11:57:00Z".parse().unwrap();
     let request = weir_model::Request {
-        method: "GET".to_owned(),
-        host: "shop.test".to_owned(),
-        path: "/users/12".to_owned(),
-        query: Some("a=1".to_owned()),
-        version: "1.1".to_owned(),
+        method: "GET".into(),
+        host: "shop.test".into(),
+        path: "/users/12".into(),
+        query: Some("a=1".into()),
+        version: "1.1".into(),
         headers: [("X-Tier", "gold"), ("Accept", "*/*"), ("User-Agent", "probe/1")].into_iter().collect(),
         ..weir_model::Request::default()
     };
     let mut exchange = Exchange::new(ExchangeId::new(start), start, request);
-    exchange.service = Some("shop".to_owned());
+    exchange.service = Some("shop".into());
     exchange.consumer = Some(Consumer {
-        username: Some("blue".to_owned()),
-        credential: Some("cred".to_owned()),
+        username: Some("blue".into()),
+        credential: Some("cred".into()),
         ..Consumer::default()
     });
     exchange.timings.total = Some(Duration::from_millis(3_600_012));
     exchange.timings.wait = Some(Duration::from_millis(9));
     let answer =
-        weir_model::Response { status: 204, version: "1.1".to_owned(), ..weir_model::Response::default() };
+        weir_model::Response { status: 204, version: "1.1".into(), ..weir_model::Response::default() };
     exchange.response = Some(answer);
     let normalise = crate::tyk::normalise::NormaliseSettings {
         enabled: true,
@@ -149,10 +149,10 @@ fn a_call_of_our_gateway_becomes_a_record() {
 
 #[test]
 fn what_the_gateway_knows_of_api_and_key_is_in_the_record() {
-    let request = weir_model::Request { path: "/api/users/12".to_owned(), ..weir_model::Request::default() };
+    let request = weir_model::Request { path: "/api/users/12".into(), ..weir_model::Request::default() };
     let start = Timestamp::from_seconds(1_000);
     let mut exchange = Exchange::new(ExchangeId::new(start), start, request);
-    exchange.service = Some("shop".to_owned());
+    exchange.service = Some("shop".into());
     exchange.timings.total = Some(Duration::ZERO);
     let of = |exchange: &Exchange| {
         let profile = Profile { node_tags: vec!["edge".to_owned()], ..Profile::default() };
@@ -167,7 +167,7 @@ fn what_the_gateway_knows_of_api_and_key_is_in_the_record() {
     assert_eq!(of(&exchange), (plain, false, "edge org-default api-shop".to_owned(), century, false));
     exchange.attributes.set(NAMES.listen_path, "/api/");
     exchange.attributes.set(recording::ENDPOINT, "/users/{id}");
-    exchange.attributes.set(recording::TAGS, Value::Json(r#"["gold","x-tier-1"]"#.to_owned()));
+    exchange.attributes.set(recording::TAGS, Value::Json(r#"["gold","x-tier-1"]"#.into()));
     exchange.attributes.set(recording::KEEP_FOR, 60);
     exchange.attributes.set(recording::DETAILED, true);
     let paths = ["/users/{id}".to_owned(), "/users/12".to_owned()];
