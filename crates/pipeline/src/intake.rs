@@ -255,8 +255,10 @@ impl Prepared {
     }
 
     /// Runs the processors over an exchange and writes its record. So many more are to come.
-    fn add(&mut self, processors: &Processors, source: &str, mut exchange: Exchange, left: usize) {
-        let reason = match processors.run(&mut exchange) {
+    fn add(&mut self, processors: &Processors, source: &str, exchange: Exchange, left: usize) {
+        // Exchanges are large, so from here on it stays where it is.
+        let mut exchange = Arc::new(exchange);
+        let reason = match processors.run(Arc::make_mut(&mut exchange)) {
             Verdict::Drop(reason) => reason,
             Verdict::Keep if self.push(source, exchange, left) => return,
             Verdict::Keep => reason::TOO_LARGE,
@@ -265,7 +267,7 @@ impl Prepared {
     }
 
     /// Adds an exchange, unless its record would be too large. So many more are to come.
-    fn push(&mut self, source: &str, exchange: Exchange, left: usize) -> bool {
+    fn push(&mut self, source: &str, exchange: Arc<Exchange>, left: usize) -> bool {
         if self.frames.last().is_none_or(|frame| frame.records.len() >= FRAME_TARGET_BYTES) {
             self.frames.push(Pending {
                 source: source.to_owned(),
@@ -288,7 +290,7 @@ impl Prepared {
         }
         let length = length as u32;
         frame.records[start..start + FRAME_BYTES].copy_from_slice(&length.to_le_bytes());
-        frame.entries.push((Arc::new(exchange), length));
+        frame.entries.push((exchange, length));
         true
     }
 }

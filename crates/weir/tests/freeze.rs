@@ -3,7 +3,8 @@
 //! In the suite it is frozen for 5 seconds. The full drill is `WEIR_TEST_FREEZE_SECONDS=60`; calls a second and latencies are
 //! printed for people, beside those of another weir whose Redis is not frozen. The same callers call both by turns, so that
 //! whatever else the machine does falls on both alike. Before it they are measured for as long without any freeze, which says
-//! how far two weirs are apart that should not differ.
+//! how far two weirs are apart that should not differ. The slowest hundredth of the calls of a minute are few, so that it
+//! takes several rounds to compare them: `WEIR_TEST_FREEZE_ROUNDS=5`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -28,32 +29,39 @@ const CALLS_PER_SECOND: u32 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_slows_no_call_and_loses_no_record() {
-    let seconds = std::env::var("WEIR_TEST_FREEZE_SECONDS").ok().map_or(5, |text| text.parse().unwrap());
-    let length = Duration::from_secs(seconds);
+    let setting =
+        |name, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse::<u32>().unwrap());
+    let length = Duration::from_secs(setting("WEIR_TEST_FREEZE_SECONDS", 5).into());
+    let rounds = setting("WEIR_TEST_FREEZE_ROUNDS", 1);
     let upstream = upstream().await;
     let [calm, frozen] = [Recording::start(&upstream).await, Recording::start(&upstream).await];
 
-    let before = load([&calm, &frozen], length).await;
-    let undisturbed = settled(&frozen.weir).await;
-    assert_eq!((&undisturbed["delivered"], &undisturbed["retries"]), (&json!(before[1].calls()), &json!(0)));
-    frozen.redis.signal("-STOP");
-    let during = load([&calm, &frozen], length).await;
-    let held = target(&frozen.weir.ask("/api/v1/ledger").await)["held"].as_u64().unwrap();
-    frozen.redis.signal("-CONT");
-    let thawed = Instant::now();
-    let after = settled(&frozen.weir).await;
-    println!("{held} records waited and were written {:.0?} after the thaw", thawed.elapsed());
-    for (name, latencies) in
+    let (mut before, mut during) = <([Vec<Call>; 2], [Vec<Call>; 2])>::default();
+    let mut after = json!({"retries": 0});
+    for _ in 0..rounds {
+        load([&calm, &frozen], length, &mut before).await;
+        let undisturbed = settled(&frozen.weir).await;
+        let calls = json!(frozen.calls.load(Ordering::Relaxed));
+        assert_eq!((&undisturbed["delivered"], &undisturbed["retries"]), (&calls, &after["retries"]));
+        frozen.redis.signal("-STOP");
+        load([&calm, &frozen], length, &mut during).await;
+        let held = target(&frozen.weir.ask("/api/v1/ledger").await)["held"].as_u64().unwrap();
+        frozen.redis.signal("-CONT");
+        let thawed = Instant::now();
+        after = settled(&frozen.weir).await;
+        println!("{held} records waited and were written {:.0?} after the thaw", thawed.elapsed());
+        assert!(held > 0, "nothing waited: Redis was not frozen");
+    }
+    for (name, calls) in
         ["before, one", "before, other", "never frozen", "frozen"].iter().zip(before.iter().chain(&during))
     {
-        println!("{name}: {}", latencies.summary(length));
+        println!("{name}: {}", Latencies::of(calls).summary(length * rounds));
     }
 
-    assert!(held > 0, "nothing waited: Redis was not frozen");
     let never = settled(&calm.weir).await;
     assert_eq!(never["retries"], 0);
     // What was under way when Redis froze may be there twice, however often it was tried meanwhile.
-    for (recording, account, most_twice) in [(&calm, never, 0), (&frozen, after, 1_000)] {
+    for (recording, account, most_twice) in [(&calm, never, 0), (&frozen, after, 1_000 * rounds as usize)] {
         let calls = recording.calls.load(Ordering::Relaxed);
         assert_eq!((&account["delivered"], &account["dropped"]), (&json!(calls), &json!({})));
         let records = times_written(&recording.redis).await;
@@ -84,20 +92,18 @@ impl Recording {
     }
 }
 
-/// Calls with numbers of their own, each answered in full.
-async fn load(both: [&Arc<Recording>; 2], length: Duration) -> [Latencies; 2] {
+/// Calls with numbers of their own, each answered in full; they are added to those of each.
+async fn load(both: [&Arc<Recording>; 2], length: Duration, calls: &mut [Vec<Call>; 2]) {
     let stop = Arc::new(AtomicBool::new(false));
     let caller = |seed| tokio::spawn(call_until(stop.clone(), both.map(Arc::clone), seed));
     let callers: Vec<_> = (0..CALLERS).map(caller).collect();
     tokio::time::sleep(length).await;
     stop.store(true, Ordering::Relaxed);
-    let mut calls = [Vec::new(), Vec::new()];
     for caller in callers {
         for (all, more) in calls.iter_mut().zip(caller.await.unwrap()) {
             all.extend(more);
         }
     }
-    calls.map(|calls| Latencies::of(&calls))
 }
 
 /// Calls the two by turns; gives the calls of each.

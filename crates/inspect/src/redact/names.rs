@@ -64,19 +64,21 @@ impl Names {
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         let name = last_part(name);
         if name.len() > USUAL {
-            return self.fits(&canonical(name));
+            let name = canonical(name);
+            return self.fits(&name, Letters::of(&name));
         }
         let mut buffer = [0_u8; USUAL];
-        let mut length = 0;
-        for byte in name {
-            buffer[length] = byte.to_ascii_lowercase();
-            length += usize::from(!is_separator(*byte));
+        let (mut length, mut letters) = (0, Letters::default());
+        for byte in name.iter().filter(|byte| !is_separator(**byte)) {
+            let byte = byte.to_ascii_lowercase();
+            buffer[length] = byte;
+            length += 1;
+            letters = letters.and(Letters::of(&[byte]));
         }
-        self.fits(&buffer[..length])
+        self.fits(&buffer[..length], letters)
     }
 
-    fn fits(&self, name: &[u8]) -> bool {
-        let letters = Letters::of(name);
+    fn fits(&self, name: &[u8], letters: Letters) -> bool {
         self.exact_signs.get(sign(name)) && self.exact.contains(name)
             || self.ending_signs.get(sign(last(name, self.tail)))
                 && self.endings.iter().any(|ending| name.ends_with(ending))

@@ -136,7 +136,7 @@ mod tests {
         let record = Record {
             method: "GET".into(),
             raw_request: "x".repeat(10_000).into(),
-            time_stamp: at.into(),
+            time_stamp: Time::of(at),
             response_code: 404,
             geo: Geo { names: Some(vec![("d\0e".into(), "Köln".into())]), ..Geo::default() },
             ..Record::default()

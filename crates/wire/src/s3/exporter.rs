@@ -247,7 +247,7 @@ impl Exporter for S3 {
             return Ok(Delivered::default());
         };
         // The same for the same batch, so that what is sent again replaces what was there.
-        let day = Time::from(first.started_at).date("/");
+        let day = Time::of(first.started_at).date("/");
         let path = sign::escaped(&format!(
             "{}{day}/{}.{}.{}",
             self.folder,

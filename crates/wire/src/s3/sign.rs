@@ -33,7 +33,7 @@ pub fn digest(body: &[u8]) -> String {
 
 /// An instant as the header `x-amz-date` has it: `20130524T000000Z`.
 pub fn date(now: Timestamp) -> String {
-    let now = Time { nanos: 0, ..Time::from(now) };
+    let now = Time { nanos: 0, ..Time::of(now) };
     now.rfc3339().replace(['-', ':'], "")
 }
 

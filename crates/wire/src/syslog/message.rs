@@ -51,11 +51,11 @@ impl Frame {
         let content = self.content(record);
         match self.format {
             Format::Rfc3164 => {
-                let now = Time { nanos: 0, ..Time::from(now) }.rfc3339();
+                let now = Time { nanos: 0, ..Time::of(now) }.rfc3339();
                 format!("<{priority}>{now} {host} {tag}[{}]: {content}", std::process::id())
             }
             Format::Rfc5424 => {
-                let at = Time::from(now).rfc3339();
+                let at = Time::of(now).rfc3339();
                 format!("<{priority}>1 {at} {host} {tag} {} - - {content}", std::process::id())
             }
         }

@@ -1,6 +1,7 @@
 //! From exchanges to records, as the gateway would have written them (sections 3 and 5). Pure.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -174,6 +175,11 @@ impl<'a> Facts<'a> {
 
     /// A list of texts, which are not copied where JSON has them as they are.
     fn texts(&self, name: &str) -> Option<Vec<Text<'a>>> {
+        if let Some(Value::Json(text)) = self.attributes.get(name)
+            && let Some(texts) = plain_texts(text)
+        {
+            return Some(texts);
+        }
         #[derive(Deserialize)]
         struct Item<'t>(#[serde(borrow)] Text<'t>);
         let items: Vec<Item<'a>> = self.read(name)?;
@@ -287,7 +293,7 @@ impl<'a> Facts<'a> {
 
     fn ip_address(&self) -> Text<'a> {
         match self.exchange.client.address {
-            Some(address) => address.to_string().into(),
+            Some(address) => shown(address).into(),
             None => self.text_or(NAMES.ip_address, ""),
         }
     }
@@ -426,6 +432,36 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// The texts of a JSON list in its shortest form, when nothing in them is escaped, as in nearly all lists of tags.
+fn plain_texts(json: &str) -> Option<Vec<Text<'_>>> {
+    let inner = json.strip_prefix("[\"")?.strip_suffix("\"]")?;
+    if inner.contains('\\') {
+        return None;
+    }
+    let mut texts = Vec::new();
+    for (index, piece) in inner.split('"').enumerate() {
+        match index % 2 {
+            0 => texts.push(Cow::Borrowed(piece)),
+            _ if piece == "," => {}
+            _ => return None,
+        }
+    }
+    Some(texts)
+}
+
+/// The address as its `Display` writes it, which is slow where it is short.
+fn shown(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
 #[derive(Deserialize)]
 struct StoredError {
     message: String,
@@ -440,5 +476,42 @@ impl StoredError {
         };
         let path = self.path.map(|steps| steps.into_iter().filter_map(step).collect());
         GraphQlError { message: self.message.into(), path }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_as_everywhere() {
+        for text in ["0.0.0.0", "127.0.0.1", "10.20.255.199", "::1", "2001:db8::ff00:42:8329"] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(shown(address), address.to_string());
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_as_json_or_left_to_its_reader() {
+        for json in [
+            r#"["a"]"#,
+            r#"["a","b c",""]"#,
+            r#"["é",",",", ","[]"]"#,
+            r#"[""]"#,
+            r#"["a\"b"]"#,
+            r#"["a\\","b"]"#,
+            r#"["a", "b"]"#,
+            r#"["a",1,"b"]"#,
+            r#"["a",["b"],"c"]"#,
+            "[]",
+        ] {
+            let read: Option<Vec<String>> = serde_json::from_str(json).ok();
+            let plain = plain_texts(json);
+            assert!(
+                plain.is_none() || plain.map(|texts| texts.iter().map(ToString::to_string).collect()) == read,
+                "{json}"
+            );
+        }
+        assert_eq!(plain_texts(r#"["a","b c"]"#).map(|texts| texts.len()), Some(2));
     }
 }

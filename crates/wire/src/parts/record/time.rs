@@ -1,7 +1,5 @@
 //! How a record's times are written.
 
-use weir_kit::Timestamp;
-
 use crate::tyk::record::Time;
 
 /// A date and an hour.
@@ -15,13 +13,6 @@ pub struct Civil {
     pub day: i64,
     /// From 0.
     pub hour: i64,
-}
-
-impl From<Timestamp> for Time {
-    fn from(instant: Timestamp) -> Self {
-        let nanos = instant.micros().rem_euclid(1_000_000) * 1_000;
-        Self { seconds: instant.seconds(), nanos: u32::try_from(nanos).unwrap_or(0) }
-    }
 }
 
 impl Time {
@@ -98,6 +89,8 @@ fn put_pair(text: &mut [u8; 19], place: usize, number: u8) {
 
 #[cfg(test)]
 mod tests {
+    use weir_kit::Timestamp;
+
     use super::*;
 
     #[test]
@@ -124,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_instant_before_1970_keeps_its_fraction() {
-        let time = Time::from(Timestamp::from_micros(-1));
+        let time = Time::of(Timestamp::from_micros(-1));
         assert_eq!(time, Time { seconds: -1, nanos: 999_999_000 });
         assert_eq!(time.nanoseconds(), -1_000);
     }
