@@ -16,12 +16,16 @@ pub mod recording {
     pub const TAGS: &str = "recording.tags";
 }
 
-/// Attributes that say where a client is, by OpenTelemetry's names.
+/// Attributes that say where a client is, by OpenTelemetry's names where it has one.
 pub mod place {
     /// Text: two letters of ISO 3166-1.
     pub const COUNTRY: &str = "geo.country.iso_code";
     /// Text: city.
     pub const CITY: &str = "geo.locality.name";
+    /// Whole number: the city's id at GeoNames.
+    pub const CITY_ID: &str = "geo.locality.geoname_id";
+    /// Text: the name of its time zone.
+    pub const TIME_ZONE: &str = "geo.location.time_zone";
     /// Degrees north.
     pub const LATITUDE: &str = "geo.location.lat";
     /// Degrees east.
@@ -123,7 +127,12 @@ impl Attributes {
 
     /// All facts in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.facts.iter().map(|(name, value)| (name.as_ref(), value))
+        self.facts().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// All facts in order. Names that are borrowed are part of the program.
+    pub fn facts(&self) -> impl Iterator<Item = (&Cow<'static, str>, &Value)> {
+        self.facts.iter().map(|(name, value)| (name, value))
     }
 
     /// How many there are.

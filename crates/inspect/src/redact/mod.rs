@@ -7,11 +7,14 @@
 mod graphql;
 mod headers;
 mod json;
+mod known;
 mod multipart;
 mod names;
 mod settings;
 mod value;
 mod xml;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use weir_kit::inflate::{Coding, End, inflate_prefix};
@@ -20,6 +23,7 @@ use weir_model::{Attributes, Body, Captured, Exchange, Headers, Value, WhyNot};
 
 use crate::media::{self, Form};
 use crate::splice::Splicer;
+use known::KnownNames;
 use names::Names;
 pub use settings::RedactSettings;
 
@@ -33,6 +37,8 @@ pub struct Redactor {
     headers: Names,
     parameters: Names,
     fields: Names,
+    /// What `fields` said of names of attributes.
+    facts: KnownNames,
     /// Rules for fields that are paths, canonical.
     paths: Vec<Vec<Vec<u8>>>,
     max_inflated_bytes: usize,
@@ -51,6 +57,7 @@ impl Redactor {
             headers: Names::new(settings.header_rules().iter().map(String::as_str)),
             parameters: Names::new(settings.parameter_rules().iter().map(String::as_str)),
             fields: Names::new(names.into_iter().map(String::as_str)),
+            facts: KnownNames::default(),
             paths: paths.iter().map(path).collect(),
             max_inflated_bytes: settings.max_inflated_bytes,
         }
@@ -93,16 +100,21 @@ impl Redactor {
 
     fn mask_attributes_of(&self, attributes: &mut Attributes) {
         let mut masked = Vec::new();
-        for (name, fact) in attributes.iter() {
+        for (name, fact) in attributes.facts() {
             let (Value::Text(text) | Value::Json(text)) = fact else { continue };
-            if self.fields.matches(name.as_bytes()) {
-                masked.push((name.to_owned(), Value::Text(MASK.into())));
+            let fits = |name: &str| self.fields.matches(name.as_bytes());
+            let is_masked = match name {
+                Cow::Borrowed(name) => self.facts.answer(name, fits),
+                Cow::Owned(name) => fits(name),
+            };
+            if is_masked {
+                masked.push((name.clone(), Value::Text(MASK.into())));
             } else if has_marks(text)
                 && let Some(text) = self.mask_value(text, 0)
             {
                 let json = matches!(fact, Value::Json(_));
                 masked.push((
-                    name.to_owned(),
+                    name.clone(),
                     if json { Value::Json(text.into()) } else { Value::Text(text.into()) },
                 ));
             }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use maxminddb::Reader;
 use serde::Deserialize;
-use weir_model::place::{CITY, COUNTRY, LATITUDE, LONGITUDE};
+use weir_model::place::{CITY, CITY_ID, COUNTRY, LATITUDE, LONGITUDE, TIME_ZONE};
 use weir_model::{Attributes, Exchange, Value};
 
 use super::{Processor, Verdict};
@@ -56,8 +56,8 @@ struct Place<'a> {
     country: Country<'a>,
     #[serde(borrow, default)]
     city: City<'a>,
-    #[serde(default)]
-    location: Location,
+    #[serde(borrow, default)]
+    location: Location<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,6 +67,7 @@ struct Country<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 struct City<'a> {
+    geoname_id: Option<u32>,
     #[serde(borrow, default)]
     names: Names<'a>,
 }
@@ -77,7 +78,9 @@ struct Names<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Location {
+struct Location<'a> {
+    #[serde(borrow)]
+    time_zone: Option<&'a str>,
     latitude: Option<f64>,
     longitude: Option<f64>,
 }
@@ -125,6 +128,8 @@ impl Places {
         let facts = [
             (COUNTRY, text(country.iso_code)),
             (CITY, text(city.names.en)),
+            (CITY_ID, city.geoname_id.map(|id| Value::Integer(id.into()))),
+            (TIME_ZONE, text(location.time_zone)),
             (LATITUDE, location.latitude.map(Value::Float)),
             (LONGITUDE, location.longitude.map(Value::Float)),
         ];
@@ -200,6 +205,8 @@ mod tests {
         let city = [
             (COUNTRY, "SE".into()),
             (CITY, "Linköping".into()),
+            (CITY_ID, Value::Integer(2_694_762)),
+            (TIME_ZONE, "Europe/Stockholm".into()),
             (LATITUDE, Value::Float(58.4167)),
             (LONGITUDE, Value::Float(15.6167)),
         ];
@@ -223,10 +230,10 @@ mod tests {
         assert!(!places.refresh().unwrap());
         fs::write(&file, b"damaged").unwrap();
         assert!(places.refresh().is_err());
-        assert_eq!(located(&places, "89.160.20.128", &[]).len(), 4, "as before");
+        assert_eq!(located(&places, "89.160.20.128", &[]).len(), 6, "as before");
         let mut whole = fs::read(DATABASE).unwrap();
         fs::write(&file, &whole).unwrap();
-        assert!(!places.refresh().unwrap() || located(&places, "89.160.20.128", &[]).len() == 4);
+        assert!(!places.refresh().unwrap() || located(&places, "89.160.20.128", &[]).len() == 6);
         // Damage anywhere in it is no more than places that nobody knows.
         for at in (0..whole.len().saturating_sub(200)).step_by(97) {
             whole[at] ^= 0xFF;

@@ -106,6 +106,6 @@ pub const NAMES: Names = Names {
     latitude: place::LATITUDE,
     longitude: place::LONGITUDE,
     geo_names: "tyk.geo_names",
-    geo_name_id: "tyk.geo_name_id",
-    geo_time_zone: "tyk.geo_time_zone",
+    geo_name_id: place::CITY_ID,
+    geo_time_zone: place::TIME_ZONE,
 };
