@@ -7,3 +7,47 @@ use std::borrow::Cow;
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
+
+/// Bytes to look for in texts, which are short for the most part: a step for each byte, and nothing before the first.
+#[derive(Debug)]
+pub struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// These bytes.
+    pub const fn new(bytes: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut at = 0;
+        while at < bytes.len() {
+            set[bytes[at] as usize] = true;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    /// Whether one of them occurs in the text.
+    pub fn occurs_in(&self, text: &[u8]) -> bool {
+        // Within a piece all bytes are looked at, since leaving early would cost more than it saves.
+        text.chunks(32).any(|piece| piece.iter().fold(false, |any, byte| any | self.0[usize::from(*byte)]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_wherever_they_stand() {
+        let set = ByteSet::new(b",\"\xff");
+        for length in [0, 1, 31, 32, 33, 100] {
+            let mut text = vec![b'a'; length];
+            assert!(!set.occurs_in(&text));
+            for at in 0..length {
+                for byte in [b',', b'"', 0xFF] {
+                    text[at] = byte;
+                    assert!(set.occurs_in(&text), "{byte} at {at} of {length}");
+                }
+                text[at] = b'a';
+            }
+        }
+    }
+}

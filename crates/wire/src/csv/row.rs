@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use weir_kit::text::ByteSet;
+
 use crate::parts::record::city_names;
 use crate::tyk::record::{Geo, Record, Text, Time};
 
@@ -158,9 +160,8 @@ impl Row<'_> {
 
 /// Whether a text is written in quotes: where RFC 4180 wants it, and before a leading space, which some readers drop.
 fn is_quoted(text: &str) -> bool {
-    // All bytes are looked at, so that many can be looked at together.
-    let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
-    text.as_bytes().iter().fold(false, |any, byte| any | special(byte)) || text.starts_with([' ', '\t'])
+    static SPECIAL: ByteSet = ByteSet::new(b",\"\r\n");
+    SPECIAL.occurs_in(text.as_bytes()) || text.starts_with([' ', '\t'])
 }
 
 #[cfg(test)]

@@ -71,9 +71,11 @@ fn some(text: &str) -> Option<CompactString> {
 fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     let asked = if record.original_path.is_empty() { &record.raw_path } else { &record.original_path };
     let (path, query) = url::split_target(asked);
+    let mut host = CompactString::from(record.host.as_ref());
+    host.make_ascii_lowercase();
     let mut request = Request {
         method: record.method.as_ref().into(),
-        host: record.host.to_ascii_lowercase().into(),
+        host,
         path: path.into(),
         query: query.map(Into::into),
         ..Request::default()
