@@ -90,6 +90,8 @@ impl Shared {
         }
         cursor.read = chunk.next;
         chunk.caught_up = chunk.next >= end;
+        // What was read by all is given back by the last of them, in whose processor's cache it is.
+        state.trim_tail();
         Place::Here(chunk)
     }
 
