@@ -82,7 +82,7 @@ impl Names {
         self.exact_signs.get(sign(name)) && self.exact.contains(name)
             || self.ending_signs.get(sign(last(name, self.tail)))
                 && self.endings.iter().any(|ending| name.ends_with(ending))
-            || self.first_letters.include(Letters::of(&name[..name.len().min(1)]))
+            || self.first_letters.include(Letters::of(name.get(..1).unwrap_or_default()))
                 && self.beginnings.iter().any(|beginning| name.starts_with(beginning))
             || self.inside.iter().any(|(needed, part)| {
                 letters.include(*needed) && name.windows(part.len()).any(|window| window == part.as_slice())
@@ -132,9 +132,13 @@ impl Signs {
 fn sign(name: &[u8]) -> usize {
     let gathered = last(name, TAIL).iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte));
     let first = name.first().copied().unwrap_or_default();
-    let gathered = gathered | u64::from(first) << 32 | (name.len() as u64) << 40;
-    // Fibonacci hashing: the highest bits depend on all others.
-    (gathered.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize
+    spread(gathered | u64::from(first) << 32 | (name.len() as u64) << 40, 12)
+}
+
+/// A number of so many bits that depend on all of the key's, so that keys which are close to each other are not (Fibonacci
+/// hashing).
+pub(super) fn spread(key: u64, bits: u32) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - bits)) as usize
 }
 
 fn last(name: &[u8], count: usize) -> &[u8] {

@@ -225,7 +225,8 @@ fn request(asked: &read::Request<'_>, context: &Context<'_>) -> Result<(Request,
             scheme: parts.scheme.into(),
             host: host_with_port(&headers, parts.host).into(),
             path: parts.path.into(),
-            query: parts.query.map(Into::into).or_else(|| query_of(&asked.query_string)),
+            // Some senders of 1.0.0 give the URL without its query.
+            query: parts.query.map(Into::into).or_else(|| asked.query_string.joined().map(Into::into)),
             version: parts::protocol_version(&asked.http_version.0).into(),
             headers_size: asked.headers_size.size().filter(|size| *size > 0),
             headers,
@@ -240,12 +241,6 @@ fn request(asked: &read::Request<'_>, context: &Context<'_>) -> Result<(Request,
 fn host_with_port(headers: &Headers, host: String) -> String {
     let named = headers.text("host").map(|named| named.trim().to_ascii_lowercase());
     named.filter(|named| url::without_port(named) == host && !host.is_empty()).unwrap_or(host)
-}
-
-/// Some senders of 1.0.0 give the URL without its query.
-fn query_of(arguments: &Many<Pair<'_>>) -> Option<CompactString> {
-    let pairs = arguments.0.iter().map(|pair| (pair.name.0.as_ref(), pair.value.0.as_ref()));
-    Some(url::join(pairs)).filter(|query| !query.is_empty()).map(Into::into)
 }
 
 /// Names in lower case, with underscores back to dashes: some senders pass on the names of their runtime.

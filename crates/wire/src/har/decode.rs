@@ -133,18 +133,13 @@ fn request(mut asked: Members<'_>, extras: &mut Attributes) -> Result<Request, S
         scheme: parts.scheme.into(),
         host: parts.host.into(),
         path: parts.path.into(),
-        query: parts.query.map(Into::into).or_else(|| joined(&arguments)),
+        query: parts.query.map(Into::into).or_else(|| arguments.joined().map(Into::into)),
         version: parts::protocol_version(&version.0).into(),
         headers,
         headers_size: headers_size.size(),
         trailers: Headers::default(),
         body,
     })
-}
-
-fn joined(pairs: &Many<Pair<'_>>) -> Option<CompactString> {
-    let pairs = pairs.0.iter().map(|pair| (pair.name.0.as_ref(), pair.value.0.as_ref()));
-    Some(url::join(pairs)).filter(|joined| !joined.is_empty()).map(Into::into)
 }
 
 fn headers(pairs: Many<Pair<'_>>) -> Headers {
@@ -162,7 +157,7 @@ fn post_data(mut data: Members<'_>, headers: &Headers, extras: &mut Attributes) 
     let encoding: Text<'_> = data.take("encoding")?;
     let cut: Text<'_> = data.take("_captured")?;
     keep("har.request.postData.", data, extras);
-    let form = joined(&params).filter(|_| text.as_ref().is_none_or(|text| text.0.is_empty()));
+    let form = params.joined().filter(|_| text.as_ref().is_none_or(|text| text.0.is_empty()));
     let mut body = Body { media_type: media_type(&mime_type, headers), ..Body::default() };
     if let Some(form) = form {
         // Only the fields were recorded, not the bytes; they are shown as the form that any reader understands.
@@ -170,7 +165,7 @@ fn post_data(mut data: Members<'_>, headers: &Headers, extras: &mut Attributes) 
             extras.set("har.request.postData.mimeType", mime_type.0.into_owned());
         }
         body.media_type = Some(FORM.into());
-        body.captured = Captured::Whole(form.into_string().into());
+        body.captured = Captured::Whole(form.into());
     } else if let Some(text) = text {
         body.captured = captured(&text.0, &encoding.0, &cut.0);
     }

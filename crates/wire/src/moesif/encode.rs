@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use weir_kit::inflate::{Coding, inflate};
 use weir_model::attribute::Value;
 use weir_model::body::ContentCoding;
-use weir_model::{Body, Captured, Exchange, Headers, Request, WhyNot};
+use weir_model::{Body, Captured, CompactString, Exchange, Headers, Request, WhyNot};
 
 use super::attribute;
 use super::client_ip::client_ip;
@@ -102,8 +102,7 @@ impl Encoder {
                 .as_ref()
                 .and_then(|answer| self.header(&answer.headers, &self.config.response, name))
         };
-        let given =
-            |text: &'a Option<weir_model::CompactString>| non_empty(text.as_deref()).map(Cow::Borrowed);
+        let given = |text: &'a Option<CompactString>| non_empty(text.as_deref()).map(Cow::Borrowed);
         let user_header = identity.user_id_header.as_deref();
         let company_header = identity.company_id_header.as_deref();
         Caller {

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::url;
+
 /// Text, whatever it was written as: `true` and numbers become their text, `null` and objects the empty text, an array
 /// its first item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -214,6 +216,14 @@ pub struct Pair<'a> {
     /// The value.
     #[serde(borrow)]
     pub value: Text<'a>,
+}
+
+impl Many<Pair<'_>> {
+    /// As a query string or a form; `None` when there is nothing in it.
+    pub fn joined(&self) -> Option<String> {
+        let pairs = self.0.iter().map(|pair| (pair.name.0.as_ref(), pair.value.0.as_ref()));
+        Some(url::join(pairs)).filter(|joined| !joined.is_empty())
+    }
 }
 
 /// The members of an object, unread and in order. A name that occurs twice is kept twice. Encoders that cannot tell an

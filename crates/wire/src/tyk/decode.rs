@@ -67,15 +67,19 @@ fn some(text: &str) -> Option<CompactString> {
     (!text.is_empty()).then(|| text.into())
 }
 
+fn lowercase(text: &str) -> CompactString {
+    let mut text = CompactString::from(text);
+    text.make_ascii_lowercase();
+    text
+}
+
 /// The target is the client's where the record has it, else the upstream's.
 fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     let asked = if record.original_path.is_empty() { &record.raw_path } else { &record.original_path };
     let (path, query) = url::split_target(asked);
-    let mut host = CompactString::from(record.host.as_ref());
-    host.make_ascii_lowercase();
     let mut request = Request {
         method: record.method.as_ref().into(),
-        host,
+        host: lowercase(&record.host),
         path: path.into(),
         query: query.map(Into::into),
         ..Request::default()
@@ -93,7 +97,7 @@ fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     }
     request.version = version.into();
     if let Some(host) = dump.headers.text("host").filter(|host| !host.is_empty()) {
-        request.host = host.trim().to_ascii_lowercase().into();
+        request.host = lowercase(host.trim());
     }
     request.headers = dump.headers;
     request.body = dump.body;
