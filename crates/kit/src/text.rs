@@ -2,9 +2,19 @@
 
 use std::borrow::Cow;
 
+use ascii::AsAsciiStr;
+
+/// Up to this length, seeing that text is ASCII takes less than half the time that it takes to see that it is UTF-8.
+const SHORT: usize = 64;
+
 /// Bytes as text; those that are not UTF-8 become U+FFFD. The same as [`String::from_utf8_lossy`], and quicker where there is
 /// nothing to replace: looking for it costs more than seeing that all is well.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    if bytes.len() <= SHORT
+        && let Ok(text) = bytes.as_ascii_str()
+    {
+        return Cow::Borrowed(text.as_str());
+    }
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
@@ -34,6 +44,15 @@ impl ByteSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_text_is_replaced() {
+        let long = "a".repeat(SHORT);
+        for text in ["", "a", "é", "aé", &long, &format!("{long}a"), &format!("{long}é")] {
+            assert!(matches!(lossy(text.as_bytes()), Cow::Borrowed(same) if same == text), "{text}");
+        }
+        assert_eq!((lossy(b"a\xff"), lossy(b"\xe9b")), ("a\u{FFFD}".into(), "\u{FFFD}b".into()));
+    }
 
     #[test]
     fn bytes_are_found_wherever_they_stand() {

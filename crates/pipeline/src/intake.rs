@@ -186,7 +186,7 @@ impl Inner {
         let mut left = exchanges.len();
         for exchange in exchanges {
             left -= 1;
-            prepared.add(&self.processors, source, exchange, left);
+            prepared.add(&self.processors, source, Arc::new(exchange), left);
         }
         held.drop_some_of(&prepared);
         prepared
@@ -221,8 +221,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Adds an exchange.
-    pub fn add(&mut self, exchange: Exchange) {
+    /// Adds an exchange, which nobody else has yet.
+    pub fn add(&mut self, exchange: Arc<Exchange>) {
         self.left = self.left.saturating_sub(1);
         self.prepared.add(&self.intake.inner.processors, &self.source, exchange, self.left);
     }
@@ -255,9 +255,7 @@ impl Prepared {
     }
 
     /// Runs the processors over an exchange and writes its record. So many more are to come.
-    fn add(&mut self, processors: &Processors, source: &str, exchange: Exchange, left: usize) {
-        // Exchanges are large, so from here on it stays where it is.
-        let mut exchange = Arc::new(exchange);
+    fn add(&mut self, processors: &Processors, source: &str, mut exchange: Arc<Exchange>, left: usize) {
         let reason = match processors.run(Arc::make_mut(&mut exchange)) {
             Verdict::Drop(reason) => reason,
             Verdict::Keep if self.push(source, exchange, left) => return,

@@ -53,7 +53,7 @@ fn main() {
     let each = |work: &mut dyn FnMut()| (0..RECORDS).for_each(|_| work());
     measure("read_msgpack", || each(&mut || drop(black_box(msgpack::decode(&bytes)))));
     let read = msgpack::decode(&bytes).expect("a real gateway wrote it");
-    measure("to_exchange", || each(&mut || drop(black_box(decode::exchange(&read, id)))));
+    measure("to_exchange", || each(&mut || drop(black_box(decode::shared_exchange(&read, id)))));
     let processors = Processors::standard(ProcessorSettings::default());
     let mut processed = exchange(&bytes);
     measure("processors", || {

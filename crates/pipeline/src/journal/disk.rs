@@ -1,12 +1,12 @@
 //! The writing end of the journal's files.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use weir_kit::Timestamp;
 
-use super::frame::{HEADER_BYTES, SegmentHeader, append_frame};
+use super::frame::{HEADER_BYTES, SegmentHeader, head};
 use super::segment::{self, Segment};
 use super::state::Pending;
 
@@ -20,7 +20,6 @@ pub(super) struct Disk {
     next: u64,
     /// Position after the last record that was written.
     end: u64,
-    buffer: Vec<u8>,
 }
 
 impl Disk {
@@ -35,14 +34,7 @@ impl Disk {
             Some(last) => Some((segment::reopen(&segment::path(directory, last.base))?, last)),
             None => None,
         };
-        Ok(Self {
-            directory: directory.to_owned(),
-            segment_bytes,
-            active,
-            next: end,
-            end,
-            buffer: Vec::new(),
-        })
+        Ok(Self { directory: directory.to_owned(), segment_bytes, active, next: end, end })
     }
 
     /// Writes and syncs a group; gives the segment it went to. After an error nothing of the group counts as written.
@@ -51,31 +43,34 @@ impl Disk {
         group: impl Iterator<Item = &'p Pending>,
         at: Timestamp,
     ) -> io::Result<Segment> {
-        self.buffer.clear();
         let mut next = self.next;
-        for pending in group {
-            let count = pending.entries.len() as u32;
-            append_frame(&mut self.buffer, next, at, &pending.source, count, &pending.records);
-            next += u64::from(count);
-        }
-        let outcome = self.append(next, at);
+        let frames: Vec<(Vec<u8>, &[u8])> = group
+            .map(|pending| {
+                let (first, count) = (next, pending.entries.len() as u32);
+                next += u64::from(count);
+                (head(first, at, &pending.source, count, &pending.records), pending.records.as_slice())
+            })
+            .collect();
+        let outcome = self.append(&frames, next, at);
         if outcome.is_err() {
             self.abandon();
         }
-        self.buffer.shrink_to(4 * 1024 * 1024);
         outcome
     }
 
-    fn append(&mut self, next: u64, at: Timestamp) -> io::Result<Segment> {
+    fn append(&mut self, frames: &[(Vec<u8>, &[u8])], next: u64, at: Timestamp) -> io::Result<Segment> {
         if self.active.as_ref().is_none_or(|(_, segment)| segment.bytes >= self.segment_bytes) {
             self.roll()?;
         }
         let Some((file, segment)) = &mut self.active else {
             return Err(io::Error::other("no segment is open"));
         };
-        file.write_all(&self.buffer)?;
+        let mut slices: Vec<IoSlice<'_>> =
+            frames.iter().flat_map(|(head, records)| [IoSlice::new(head), IoSlice::new(records)]).collect();
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        write_all(file, &mut slices)?;
         file.sync_data()?;
-        segment.bytes += self.buffer.len() as u64;
+        segment.bytes += bytes as u64;
         segment.end = next;
         segment.oldest = segment.oldest.or(Some(at));
         (self.next, self.end) = (next, next);
@@ -107,4 +102,19 @@ impl Disk {
             tracing::warn!(%error, segment = segment.base, "could not cut off a failed write of the journal");
         }
     }
+}
+
+/// Writes all of the pieces in a row, without bringing them together first.
+fn write_all(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Without the empty ones, so that nothing written means that nothing can be.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -47,28 +47,22 @@ impl SegmentHeader {
     }
 }
 
-/// Appends a frame. `records` are already framed as in [`crate::record::frame`].
-pub(crate) fn append_frame(
-    out: &mut Vec<u8>,
-    first: u64,
-    at: Timestamp,
-    source: &str,
-    count: u32,
-    records: &[u8],
-) {
+/// What is written before the records of a frame, which are framed as in [`crate::record::frame`].
+pub(crate) fn head(first: u64, at: Timestamp, source: &str, count: u32, records: &[u8]) -> Vec<u8> {
     let name = &source.as_bytes()[..source.len().min(usize::from(u16::MAX))];
-    let start = out.len();
-    out.extend_from_slice(&[0; PREFIX_BYTES]);
-    out.extend_from_slice(&first.to_le_bytes());
-    out.extend_from_slice(&at.micros().to_le_bytes());
-    out.extend_from_slice(&count.to_le_bytes());
-    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
-    out.extend_from_slice(name);
-    out.extend_from_slice(records);
-    let body = &out[start + PREFIX_BYTES..];
-    let (length, crc) = (body.len() as u32, crc32fast::hash(body));
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    out[start + 4..start + PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let mut head = vec![0; PREFIX_BYTES];
+    head.extend_from_slice(&first.to_le_bytes());
+    head.extend_from_slice(&at.micros().to_le_bytes());
+    head.extend_from_slice(&count.to_le_bytes());
+    head.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    head.extend_from_slice(name);
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&head[PREFIX_BYTES..]);
+    sum.update(records);
+    let length = (head.len() - PREFIX_BYTES + records.len()) as u32;
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4..PREFIX_BYTES].copy_from_slice(&sum.finalize().to_le_bytes());
+    head
 }
 
 /// The first bytes of a frame: how long its body is and what it must sum up to.

@@ -173,6 +173,8 @@ impl Journal {
         for pending in frames {
             wake |= state.enqueue(pending, self.shared.settings.group_bytes);
         }
+        // The writer would wake up only to wait for the lock.
+        drop(state);
         if wake {
             self.shared.work.notify_one();
         }

@@ -25,6 +25,9 @@ pub(super) const FIELDS: &[FieldSpec] = &[
 /// Size of a line without dumps, for the room that lines are given at first.
 const USUAL_LINE_BYTES: usize = 512;
 
+/// Most records that are written and synced at once: as many as the pump reads at once.
+const BATCH: usize = 2_000;
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
@@ -40,7 +43,8 @@ pub(super) fn build(settings: Value) -> Result<Built, ConfigError> {
     }
     let capture = config.record.capture();
     let exporter = Csv { folder: config.csv_dir, options: config.record, open: Arc::default() };
-    Ok(Built { exporter: Box::new(exporter), queue: QueueSettings::default(), capture })
+    let queue = QueueSettings { max_batch_size: BATCH, ..QueueSettings::default() };
+    Ok(Built { exporter: Box::new(exporter), queue, capture })
 }
 
 #[derive(Debug)]
@@ -55,20 +59,21 @@ struct Csv {
 impl Exporter for Csv {
     async fn export(&self, batch: &Batch<'_>) -> Result<Delivered, ExportError> {
         let mut lines = String::with_capacity(batch.exchanges.len() * USUAL_LINE_BYTES);
-        for entry in record::entries(batch.exchanges, &self.options) {
-            row::write(&entry.record, &mut lines);
-        }
+        record::entries(batch.exchanges, &self.options)
+            .for_each(|entry| row::write(&entry.record, &mut lines));
         let (folder, open) = (self.folder.clone(), self.open.clone());
         let failed = |cause: String| ExportError::Retry { after: None, cause };
         let path = folder.join(file_name(&jiff::Zoned::now()));
         let shown = path.display().to_string();
         let write = move || {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-            fs::create_dir_all(&folder)?;
             let same = open.take().filter(|file| file.path() == path && file.is_in_place());
             let mut file = match same {
                 Some(file) => file,
-                None => Appending::open(&path, HEADER)?,
+                None => {
+                    fs::create_dir_all(&folder)?;
+                    Appending::open(&path, HEADER)?
+                }
             };
             file.append(&lines)?;
             *open = Some(file);

@@ -1,13 +1,15 @@
 //! From records to exchanges. Pure and total: whatever a record holds, there is an exchange for it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 use weir_kit::Timestamp;
+use weir_kit::text::ByteSet;
 use weir_model::{
-    Attributes, Body, CompactString, Exchange, ExchangeId, Origin, Request, Response, Timings, Value,
+    Attributes, Body, CompactString, Exchange, ExchangeId, Headers, Origin, Request, Response, Timings, Value,
 };
 
 use super::dump;
@@ -21,12 +23,31 @@ const USUAL_ATTRIBUTES: usize = 12;
 /// The exchange that a record tells of. `id` is given the start, which a record does not hold itself: the time stamp is
 /// that of the end.
 pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Exchange {
+    let mut exchange = blank();
+    fill(&mut exchange, record, id);
+    exchange
+}
+
+/// The same for an exchange that is going to be shared: it is made where it stays, since exchanges are large.
+pub fn shared_exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Arc<Exchange> {
+    let mut exchange = Arc::new(blank());
+    fill(Arc::make_mut(&mut exchange), record, id);
+    exchange
+}
+
+fn blank() -> Exchange {
+    let start = Timestamp::default();
+    Exchange::new(ExchangeId::from_bytes([0; 16]), start, Request::default())
+}
+
+fn fill(exchange: &mut Exchange, record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) {
     let total = Duration::from_millis(positive(record.latency.total.max(record.request_time)));
     let started_at = instant(record.time_stamp) - total;
     let dump = |text: &str| if text.is_empty() { None } else { dump::read(text) };
     let (request_dump, response_dump) = (dump(&record.raw_request), dump(&record.raw_response));
     let target = request_dump.as_ref().map(|dump| dump::request_line(&dump.first).1.to_owned());
-    let mut exchange = Exchange::new(id(started_at), started_at, request(record, request_dump));
+    (exchange.id, exchange.started_at) = (id(started_at), started_at);
+    exchange.request = request(record, request_dump);
     exchange.response = response(record, response_dump);
     exchange.origin = Origin { source: SOURCE.into(), ..Origin::default() };
     exchange.service = some(&record.api_name);
@@ -39,11 +60,10 @@ pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -
         ..Timings::default()
     };
     exchange.attributes = Attributes::with_capacity(USUAL_ATTRIBUTES);
-    attributes(record, &mut exchange);
+    attributes(record, exchange);
     if let Some(target) = target.filter(|target| *target != upstream_target(record, &exchange.request)) {
         exchange.attributes.set(NAMES.target, target);
     }
-    exchange
 }
 
 /// What the upstream was asked for.
@@ -68,9 +88,12 @@ fn some(text: &str) -> Option<CompactString> {
 }
 
 fn lowercase(text: &str) -> CompactString {
-    let mut text = CompactString::from(text);
-    text.make_ascii_lowercase();
-    text
+    let mut lower = CompactString::from(text);
+    // All bytes are looked at, since leaving early would cost more than it saves.
+    if text.bytes().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
+        lower.make_ascii_lowercase();
+    }
+    lower
 }
 
 /// The target is the client's where the record has it, else the upstream's.
@@ -86,7 +109,8 @@ fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     };
     let Some(dump) = dump else {
         if !record.user_agent.is_empty() {
-            request.headers.push("User-Agent", Bytes::copy_from_slice(record.user_agent.as_bytes()));
+            let agent = Bytes::copy_from_slice(record.user_agent.as_bytes());
+            request.headers = Headers(vec![("User-Agent".into(), agent)]);
         }
         request.body = u64::try_from(record.content_length).map(Body::of_size).unwrap_or_default();
         return request;
@@ -120,7 +144,7 @@ fn response(record: &Record<'_>, dump: Option<dump::Dump>) -> Option<Response> {
 /// All that the exchange has no place of its own for; what is at its zero value is left out.
 fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
     let request = &exchange.request;
-    let host_differs = !record.host.eq_ignore_ascii_case(&request.host);
+    let host_differs = record.host != request.host && !record.host.eq_ignore_ascii_case(&request.host);
     let raw_path_differs = !record.original_path.is_empty() || record.raw_path != request.path;
     let dumped = !request.headers.is_empty() || !record.raw_request.is_empty();
     let agent_differs = dumped && request.headers.text("user-agent").unwrap_or_default() != record.user_agent;
@@ -152,7 +176,7 @@ fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
         facts.set(NAMES.response_code, record.response_code);
     }
     if let Some(tags) = &record.tags {
-        facts.set(NAMES.tags, Value::Json(serde_json::to_string(tags).unwrap_or_default().into()));
+        facts.set(NAMES.tags, Value::Json(json_list(tags).into()));
     }
     if record.track_path {
         facts.set(NAMES.track_path, true);
@@ -181,6 +205,23 @@ fn local_time(record: &Record<'_>) -> Option<String> {
     let local = (record.year, record.month, record.day, record.hour);
     (local != civil(instant(record.time_stamp)))
         .then(|| format!("{} {} {} {}", local.0, local.1, local.2, local.3))
+}
+
+/// A JSON list of texts, which have nothing to escape for the most part.
+fn json_list(texts: &[Text<'_>]) -> String {
+    static ESCAPED: ByteSet = ByteSet::new(
+        b"\"\\\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f",
+    );
+    if texts.is_empty() || texts.iter().any(|text| ESCAPED.occurs_in(text.as_bytes())) {
+        return serde_json::to_string(texts).unwrap_or_default();
+    }
+    let mut json = String::with_capacity(texts.iter().map(|text| text.len() + 3).sum::<usize>() + 1);
+    for text in texts {
+        json.push_str(if json.is_empty() { "[\"" } else { "\",\"" });
+        json.push_str(text);
+    }
+    json.push_str("\"]");
+    json
 }
 
 fn geo(record: &Record<'_>, exchange: &mut Exchange) {

@@ -15,6 +15,9 @@ use super::record::{Geo, GraphQl, GraphQlError, Latency, Mcp, Network, PathItem,
 use super::{NAMES, NO_KEY, SOURCE, civil, dump};
 use crate::parts::content_length;
 
+/// Tags of an ordinary record, for the room that they are given at first.
+const USUAL_TAGS: usize = 4;
+
 /// Which records have dumps of request and response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dumps {
@@ -58,7 +61,10 @@ pub fn record<'a>(exchange: &'a Exchange, profile: &Profile) -> Record<'a> {
     let latency = latency(exchange, total);
     let (raw_request, raw_response) =
         if facts.detailed(profile.dumps) { facts.dumps() } else { Default::default() };
-    let mut record = Record {
+    let (api_key, org_id) = (facts.api_key(profile), facts.org_id(profile));
+    let api_id = facts.text_or(NAMES.api_id, facts.api_name());
+    let tags = facts.tags(&api_key, &org_id, &api_id, profile);
+    Record {
         method: Cow::Borrowed(&exchange.request.method),
         host: facts.text(NAMES.host, || Cow::Borrowed(&exchange.request.host)),
         path: slashed(profile.normaliser.apply(facts.path(profile))),
@@ -72,12 +78,12 @@ pub fn record<'a>(exchange: &'a Exchange, profile: &Profile) -> Record<'a> {
         year,
         hour,
         response_code: facts.response_code(),
-        api_key: facts.api_key(profile),
+        api_key,
         time_stamp: Time::of(ended),
         api_version: facts.text_or(NAMES.api_version, "Non Versioned"),
         api_name: Cow::Borrowed(facts.api_name()),
-        api_id: facts.text_or(NAMES.api_id, facts.api_name()),
-        org_id: facts.org_id(profile),
+        api_id,
+        org_id,
         oauth_id: facts.text_or(NAMES.oauth_id, ""),
         request_time: latency.total,
         raw_request,
@@ -86,6 +92,7 @@ pub fn record<'a>(exchange: &'a Exchange, profile: &Profile) -> Record<'a> {
         geo: facts.geo(),
         network: facts.network(),
         latency,
+        tags,
         alias: facts.alias(),
         track_path: facts.says(NAMES.track_path) || facts.endpoint(profile).is_some(),
         expire_at: facts.expire_at(ended, profile),
@@ -95,10 +102,8 @@ pub fn record<'a>(exchange: &'a Exchange, profile: &Profile) -> Record<'a> {
         graphql: facts.graphql(),
         mcp: facts.mcp(),
         time_zone: Cow::Borrowed("UTC"),
-        ..Record::default()
-    };
-    record.tags = facts.tags(&record, profile);
-    record
+        collection_name: Text::default(),
+    }
 }
 
 /// Length of the request body as the gateway writes it: -1 when chunked, 0 when there is none.
@@ -342,7 +347,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Those of the record, or the gateway's in its order (section 5.3).
-    fn tags(&self, record: &Record<'a>, profile: &Profile) -> Option<Vec<Text<'a>>> {
+    fn tags(&self, api_key: &str, org_id: &str, api_id: &str, profile: &Profile) -> Option<Vec<Text<'a>>> {
         let known = self.texts(NAMES.tags);
         if !self.ours {
             return known;
@@ -357,9 +362,9 @@ impl<'a> Facts<'a> {
         }
         tags.extend(profile.node_tags.iter().cloned().map(Cow::Owned));
         let named = |kind: &str, id: &str| Cow::Owned(format!("{kind}-{id}"));
-        tags.extend((!record.api_key.is_empty()).then(|| named("key", &record.api_key)));
-        tags.extend((!record.org_id.is_empty()).then(|| named("org", &record.org_id)));
-        tags.push(named("api", &record.api_id));
+        tags.extend((!api_key.is_empty()).then(|| named("key", api_key)));
+        tags.extend((!org_id.is_empty()).then(|| named("org", org_id)));
+        tags.push(named("api", api_id));
         Some(tags)
     }
 
@@ -434,19 +439,20 @@ impl<'a> Facts<'a> {
 
 /// The texts of a JSON list in its shortest form, when nothing in them is escaped, as in nearly all lists of tags.
 fn plain_texts(json: &str) -> Option<Vec<Text<'_>>> {
-    let inner = json.strip_prefix("[\"")?.strip_suffix("\"]")?;
-    if inner.contains('\\') {
-        return None;
-    }
-    let mut texts = Vec::new();
-    for (index, piece) in inner.split('"').enumerate() {
-        match index % 2 {
-            0 => texts.push(Cow::Borrowed(piece)),
-            _ if piece == "," => {}
+    let mut rest = json.strip_prefix('[')?;
+    let mut texts = Vec::with_capacity(USUAL_TAGS);
+    loop {
+        rest = rest.strip_prefix('"')?;
+        let end = memchr::memchr2(b'"', b'\\', rest.as_bytes())?;
+        let text = rest.get(..end)?;
+        rest = rest.get(end..)?.strip_prefix('"')?;
+        texts.push(Cow::Borrowed(text));
+        match rest.as_bytes() {
+            b"]" => return Some(texts),
+            [b',', ..] => rest = rest.get(1..)?,
             _ => return None,
         }
     }
-    Some(texts)
 }
 
 /// The address as its `Display` writes it, which is slow where it is short.

@@ -37,8 +37,8 @@ pub fn entries<'a>(
     let dumps = if options.detailed_recording { Dumps::Always } else { Dumps::Never };
     let profile = Profile { dumps, templates: true, ..Profile::default() };
     exchanges.iter().map(move |exchange| {
-        let record = encode::record(exchange, &profile);
-        let mut entry = Entry { id: exchange.id, weight: exchange.weight, record };
+        let (id, weight) = (exchange.id, exchange.weight);
+        let mut entry = Entry { id, weight, record: encode::record(exchange, &profile) };
         options.apply(&mut entry.record);
         entry
     })

@@ -1,6 +1,11 @@
 //! How a record's times are written.
 
+use weir_kit::text::lossy;
+
 use crate::tyk::record::Time;
+
+/// Length of `2026-11-20 11:52:17`.
+const SECONDS: usize = 19;
 
 /// A date and an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +41,7 @@ impl Time {
     /// Adds [`Time::go`] to a text.
     pub fn push_go(self, out: &mut String) {
         let at = jiff::tz::Offset::UTC.to_datetime(self.instant());
-        let mut text = *b"0000-00-00 00:00:00";
+        let mut text = *b"0000-00-00 00:00:00.000000000";
         let year = at.year().unsigned_abs();
         put_pair(&mut text, 0, (year / 100) as u8);
         put_pair(&mut text, 2, (year % 100) as u8);
@@ -45,15 +50,16 @@ impl Time {
         {
             put_pair(&mut text, place, number.unsigned_abs());
         }
-        out.push_str(std::str::from_utf8(&text).unwrap_or_default());
-        let nanos = at.subsec_nanosecond().unsigned_abs();
+        let mut length = SECONDS;
+        let mut nanos = at.subsec_nanosecond().unsigned_abs();
         if nanos > 0 {
-            let mut digits = itoa::Buffer::new();
-            // The leading one keeps the zeros behind it.
-            let digits = digits.format(1_000_000_000 + nanos);
-            out.push('.');
-            out.push_str(digits.strip_prefix('1').unwrap_or(digits).trim_end_matches('0'));
+            for place in (SECONDS + 1..text.len()).rev() {
+                text[place] += (nanos % 10) as u8;
+                nanos /= 10;
+            }
+            length = text.iter().rposition(|byte| *byte != b'0').map_or(SECONDS, |last| last + 1);
         }
+        out.push_str(&lossy(&text[..length]));
         out.push_str(" +0000 UTC");
     }
 
@@ -82,8 +88,8 @@ impl Time {
 }
 
 /// Puts a number below 100 with two digits where it belongs.
-fn put_pair(text: &mut [u8; 19], place: usize, number: u8) {
-    text[place] += number / 10 % 10;
+fn put_pair(text: &mut [u8], place: usize, number: u8) {
+    text[place] += number / 10;
     text[place + 1] += number % 10;
 }
 

@@ -21,7 +21,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
     let mut reader = Reader::new(bytes);
     let entries = reader.map().map_err(whole)?.ok_or_else(|| whole(Fault::new("nil")))?;
     let mut record = Record::default();
-    let mut expected = 0;
+    let mut expected = [0, 0];
     let mut timed = false;
     for _ in 0..entries {
         let Some(at) = next_field(&mut reader, expected).map_err(whole)? else {
@@ -31,7 +31,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
         let (name, read) = &FIELDS[at];
         read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name.text, reason.to_string()))?;
         timed |= at == TIME_STAMP;
-        expected = at + 1;
+        // One that is out of line comes between two that follow each other.
+        expected = [at + 1, expected[usize::from(at == expected[0])]];
     }
     if reader.left() > 0 {
         return Err(whole(Fault::new(format!("{} bytes follow it", reader.left()))));
@@ -90,11 +91,16 @@ static FIELDS: [(Name, Read); 35] = [
 const TIME_STAMP: usize = 12;
 
 /// Takes a name and gives where the field of this name stands, looked for first where it is expected.
-fn next_field(reader: &mut Reader<'_>, expected: usize) -> Result<Option<usize>, Fault> {
-    if let Some((name, _)) = FIELDS.get(expected)
-        && reader.is_name(name)
-    {
-        return Ok(Some(expected));
+fn next_field(reader: &mut Reader<'_>, expected: [usize; 2]) -> Result<Option<usize>, Fault> {
+    for at in expected {
+        if let Some((name, _)) = FIELDS.get(at)
+            && reader.is_name(name)
+        {
+            return Ok(Some(at));
+        }
+    }
+    if let Some(at) = FIELDS.iter().position(|(name, _)| reader.is_name(name)) {
+        return Ok(Some(at));
     }
     let name = reader.name()?;
     Ok(FIELDS.iter().position(|(known, _)| known.text.as_bytes() == name))

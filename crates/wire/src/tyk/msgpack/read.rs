@@ -242,7 +242,12 @@ impl<'a> Reader<'a> {
         mut item: impl FnMut(&mut Self) -> Result<T, Fault>,
     ) -> Result<Option<Vec<T>>, Fault> {
         let Some(length) = self.array()? else { return Ok(None) };
-        (0..length).map(|_| item(self)).collect::<Result<_, _>>().map(Some)
+        // An item has a byte at least.
+        let mut items = Vec::with_capacity(length.min(self.rest.len()));
+        for _ in 0..length {
+            items.push(item(self)?);
+        }
+        Ok(Some(items))
     }
 
     /// A map with names that mean something only to their writer; `None` for nil.

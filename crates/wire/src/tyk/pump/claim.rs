@@ -14,17 +14,19 @@ use crate::tyk::record::MAX_RECORD_BYTES;
 /// Records read at once where scripts are not allowed, and so bytes cannot be counted before they are sent.
 const WITHOUT_SCRIPT: usize = 100;
 
-/// Reads the head of a list, not more than so many records and bytes: the length of the list, the name of the take-over (a
-/// fresh one for a Redis that lost it), the sizes of the values, and then the values, in one text, which costs less to take
-/// in than a text for each. What is larger than a record may be has size -1 and is not sent. Only the length when it is 0.
+/// Reads what follows so many records of a list, not more than so many records and bytes: the length from there, the name
+/// of the take-over (a fresh one for a Redis that lost it), the sizes of the values, and then the values, in one text, which
+/// costs less to take in than a text for each. What is larger than a record may be has size -1 and is not sent. Only the
+/// length when it is 0.
 const HEAD: &str = "
-local length = redis.call('LLEN', KEYS[1])
-if length == 0 then return {0} end
-redis.call('SET', KEYS[2], ARGV[4], 'NX')
-local most, bytes, largest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local skip = tonumber(ARGV[1])
+local length = redis.call('LLEN', KEYS[1]) - skip
+if length <= 0 then return {0} end
+redis.call('SET', KEYS[2], ARGV[5], 'NX')
+local most, bytes, largest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local sizes, values, at, sum = {}, {}, 0, 0
 while at < most do
-  local part = redis.call('LRANGE', KEYS[1], at, math.min(at + 31, most - 1))
+  local part = redis.call('LRANGE', KEYS[1], skip + at, skip + math.min(at + 31, most - 1))
   for _, value in ipairs(part) do
     if #sizes > 0 and sum + #value > bytes then most = 0 break end
     sum = sum + #value
@@ -51,6 +53,14 @@ pub(super) struct List {
     /// Holds the name that the take-over was given.
     label: String,
     scripts: AtomicBool,
+}
+
+/// How much of a list is read at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) records: usize,
+    /// Unless the first record alone is larger.
+    pub(super) bytes: usize,
 }
 
 /// The head of a list that was taken over.
@@ -100,10 +110,10 @@ impl List {
     }
 
     /// The head of what was taken over; takes over what gateways wrote since when nothing is left. `None`: all is empty.
-    pub(super) async fn head(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Option<Head>> {
-        let head = self.taken_over(redis, most, bytes).await?;
+    pub(super) async fn head(&self, redis: &Redis, most: Most) -> RedisResult<Option<Head>> {
+        let head = self.read_on(redis, None, 0, most).await?;
         if head.is_none() && self.take_over(redis).await? {
-            return self.taken_over(redis, most, bytes).await;
+            return self.read_on(redis, None, 0, most).await;
         }
         Ok(head)
     }
@@ -138,14 +148,21 @@ impl List {
         }
     }
 
-    /// The head of what was taken over, in one question where scripts are allowed.
-    async fn taken_over(&self, redis: &Redis, most: usize, bytes: usize) -> RedisResult<Option<Head>> {
+    /// What follows so many records of what was taken over, when all but the last `keep` of it are cut off first. Repeating it
+    /// changes nothing. One question where scripts are allowed.
+    pub(super) async fn read_on(
+        &self,
+        redis: &Redis,
+        keep: Option<u64>,
+        skip: usize,
+        most: Most,
+    ) -> RedisResult<Option<Head>> {
         if self.scripts.load(Ordering::Relaxed) {
-            let mut script = cmd("EVAL");
-            script.arg(HEAD).arg(2).arg(&self.taken).arg(&self.label);
-            script.arg(most).arg(bytes).arg(MAX_RECORD_BYTES).arg(fresh_label());
-            match redis.command(&script).await {
-                Ok(answer) => return answered(answer),
+            let mut pipeline = self.cutting(keep);
+            pipeline.cmd("EVAL").arg(HEAD).arg(2).arg(&self.taken).arg(&self.label);
+            pipeline.arg(skip).arg(most.records).arg(most.bytes).arg(MAX_RECORD_BYTES).arg(fresh_label());
+            match redis.pipeline(&pipeline).await {
+                Ok((answer,)) => return answered(answer),
                 Err(error) if is_refused(&error) => {
                     tracing::warn!(%error, "scripts are not allowed: reading {WITHOUT_SCRIPT} records at a time");
                     self.scripts.store(false, Ordering::Relaxed);
@@ -153,10 +170,12 @@ impl List {
                 Err(error) => return Err(error),
             }
         }
-        let mut pipeline = Pipeline::new();
+        let mut pipeline = self.cutting(keep);
+        let last = skip + most.records.min(WITHOUT_SCRIPT) - 1;
         pipeline.cmd("LLEN").arg(&self.taken);
-        pipeline.cmd("LRANGE").arg(&self.taken).arg(0).arg(most.min(WITHOUT_SCRIPT) - 1);
+        pipeline.cmd("LRANGE").arg(&self.taken).arg(skip).arg(last);
         let (length, read): (u64, Vec<Vec<u8>>) = redis.pipeline(&pipeline).await?;
+        let length = length.saturating_sub(skip as u64);
         if length == 0 {
             return Ok(None);
         }
@@ -174,12 +193,20 @@ impl List {
     /// Cuts the head off so that this many records are left. Repeating it changes nothing.
     pub(super) async fn keep_last(&self, redis: &Redis, left: u64) -> RedisResult<()> {
         if left > 0 {
-            let start = format!("-{left}");
-            return redis.command(cmd("LTRIM").arg(&self.taken).arg(start).arg(-1)).await.map(|_| ());
+            return redis.pipeline::<Value>(&self.cutting(Some(left))).await.map(|_| ());
         }
         let mut pipeline = Pipeline::new();
         pipeline.atomic().cmd("DEL").arg(&self.taken).cmd("DEL").arg(&self.label);
         redis.pipeline::<Value>(&pipeline).await.map(|_| ())
+    }
+
+    /// A pipeline that begins by cutting off all but the last so many records.
+    fn cutting(&self, keep: Option<u64>) -> Pipeline {
+        let mut pipeline = Pipeline::new();
+        if let Some(keep) = keep {
+            pipeline.cmd("LTRIM").arg(&self.taken).arg(format!("-{keep}")).arg(-1).ignore();
+        }
+        pipeline
     }
 }
 

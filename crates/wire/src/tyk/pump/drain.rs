@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,7 +16,7 @@ use weir_pipeline::{Intake, NoRoom};
 
 use super::SOURCE;
 use super::aside::{self, Unused};
-use super::claim::{Head, List};
+use super::claim::{Head, List, Most};
 use super::settings::PumpSettings;
 use crate::parts::stable_id;
 use crate::tyk::connection::Redis;
@@ -33,8 +34,8 @@ pub struct Pump {
     settings: PumpSettings,
     redis: Redis,
     lists: Vec<List>,
-    /// The last exchanges of chunks that are in the journal and may not be cut off yet. What stood before them in their
-    /// lists is in the journal, too.
+    /// The last exchanges of chunks that are in the journal and may not be cut off yet: two of a list, at most. What stood
+    /// before them in their lists is in the journal, too.
     uncut: Vec<ExchangeId>,
 }
 
@@ -92,7 +93,7 @@ impl Pump {
         match intake.newest_of(SOURCE).await {
             Ok(newest) => self.uncut.extend(newest),
             Err(error) => {
-                tracing::warn!(%error, "the journal does not say where the pump was; one chunk may go out twice")
+                tracing::warn!(%error, "the journal does not say where the pump was; two chunks may go out twice")
             }
         }
         let mut failures = 0;
@@ -125,47 +126,109 @@ impl Pump {
     async fn turn(&mut self, intake: &Intake, stopping: &watch::Receiver<bool>) -> Result<u64, Trouble> {
         let mut taken = 0;
         for at in 0..self.lists.len() {
-            while !*stopping.borrow() {
-                let (most, bytes) = (self.settings.chunk, self.settings.chunk_bytes);
-                let Some(head) = self.lists[at].head(&self.redis, most, bytes).await? else { break };
-                taken += head.values.len() as u64;
-                self.take(at, head, intake).await?;
+            if *stopping.borrow() {
+                break;
             }
+            taken += self.empty(at, intake, stopping).await?;
         }
         Ok(taken)
     }
 
-    /// Brings the head of a list into the journal, then cuts it off.
-    async fn take(&mut self, at: usize, head: Head, intake: &Intake) -> Result<(), Trouble> {
-        let list = &self.lists[at];
-        let left = head.length.saturating_sub(head.values.len() as u64);
-        let ids = Ids::new(&head.label, &list.name);
-        let saved = self.uncut.iter().filter_map(|id| ids.place(*id)).min();
-        let mut submission = intake.submission(SOURCE, head.values.len());
-        let mut last = None;
-        let unused = read(list, &head, |record, place| {
-            if saved.is_none_or(|saved| place < saved) {
-                let exchange = exchange(&self.settings, record, |start| ids.of(start, place));
-                last = Some(exchange.id);
-                submission.add(exchange);
+    /// Takes a list from its head to its end; gives how many values were taken. While one chunk is worked on, Redis cuts off
+    /// the one before it and makes the next one ready.
+    async fn empty(
+        &mut self,
+        at: usize,
+        intake: &Intake,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<u64, Trouble> {
+        let Self { settings, redis, lists, uncut } = self;
+        let list = &lists[at];
+        let most = Most { records: settings.chunk, bytes: settings.chunk_bytes };
+        let mut taken = 0;
+        // What is in the journal and still in Redis.
+        let mut safe: Option<Safe> = None;
+        let mut next = list.head(redis, most).await?;
+        while let Some(head) = next {
+            let count = head.values.len();
+            let keep = safe.as_ref().map(|safe| safe.left);
+            let reading = list.read_on(redis, keep, count, most);
+            let saving = async {
+                // So that the question is on its way first.
+                tokio::task::yield_now().await;
+                save(settings, list, head, uncut, intake).await
+            };
+            let (read, saved) = tokio::join!(reading, saving);
+            if let Some(cut) = safe.take_if(|_| read.is_ok()) {
+                cut.forget(uncut, intake);
             }
-        });
-        if let Some(last) = last {
-            submission.send(Duration::MAX).await?;
-            self.uncut.push(last);
+            let saved = saved?;
+            next = read?.filter(|_| !*stopping.borrow());
+            taken += count as u64;
+            if next.is_some() {
+                safe = Some(saved);
+                continue;
+            }
+            list.keep_last(redis, saved.left).await?;
+            saved.forget(uncut, intake);
+            if !*stopping.borrow() {
+                next = list.head(redis, most).await?;
+            }
         }
-        if let Some(first) = unused.first() {
-            let (values, reason) = (unused.len(), &first.reason);
-            tracing::warn!(list = list.name, values, reason, "values that are no records");
-            aside::set_aside(&self.settings.directory, &unused)?;
-        }
-        list.keep_last(&self.redis, left).await?;
-        self.uncut.retain(|id| ids.place(*id).is_none_or(|place| place <= left));
-        if !unused.is_empty() {
-            intake.dropped_before(SOURCE, "undecodable", unused.len() as u64);
-        }
-        Ok(())
+        Ok(taken)
     }
+}
+
+/// A chunk that is in the journal.
+struct Safe {
+    ids: Ids,
+    /// How many records follow it.
+    left: u64,
+    /// How many values of it were no records.
+    unused: u64,
+}
+
+impl Safe {
+    /// Settles it after it was cut off.
+    fn forget(self, uncut: &mut Vec<ExchangeId>, intake: &Intake) {
+        uncut.retain(|id| self.ids.place(*id).is_none_or(|place| place <= self.left));
+        if self.unused > 0 {
+            intake.dropped_before(SOURCE, "undecodable", self.unused);
+        }
+    }
+}
+
+/// Brings a chunk into the journal.
+async fn save(
+    settings: &PumpSettings,
+    list: &List,
+    head: Head,
+    uncut: &mut Vec<ExchangeId>,
+    intake: &Intake,
+) -> Result<Safe, Trouble> {
+    let left = head.length.saturating_sub(head.values.len() as u64);
+    let ids = Ids::new(&head.label, &list.name);
+    let saved = uncut.iter().filter_map(|id| ids.place(*id)).min();
+    let mut submission = intake.submission(SOURCE, head.values.len());
+    let mut last = None;
+    let unused = read(list, &head, |record, place| {
+        if saved.is_none_or(|saved| place < saved) {
+            let exchange = exchange(settings, record, |start| ids.of(start, place));
+            last = Some(exchange.id);
+            submission.add(exchange);
+        }
+    });
+    drop(head);
+    if let Some(last) = last {
+        submission.send(Duration::MAX).await?;
+        uncut.push(last);
+    }
+    if let Some(first) = unused.first() {
+        let (values, reason) = (unused.len(), &first.reason);
+        tracing::warn!(list = list.name, values, reason, "values that are no records");
+        aside::set_aside(&settings.directory, &unused)?;
+    }
+    Ok(Safe { ids, left, unused: unused.len() as u64 })
 }
 
 impl PumpHandle {
@@ -204,12 +267,12 @@ fn read(list: &List, head: &Head, mut take: impl FnMut(&mut Record<'_>, u64)) ->
             set_aside(format!("record: more than {MAX_RECORD_BYTES} bytes"), &[]);
             continue;
         };
-        let record = match list.encoding {
+        let mut record = match list.encoding {
             Encoding::Msgpack => msgpack::decode(bytes),
             Encoding::Protobuf => protobuf::decode(bytes),
         };
-        match record {
-            Ok(mut record) => take(&mut record, place),
+        match &mut record {
+            Ok(record) => take(record, place),
             Err(error) => set_aside(error.to_string(), bytes),
         }
     }
@@ -247,13 +310,13 @@ fn exchange(
     settings: &PumpSettings,
     record: &mut Record<'_>,
     id: impl FnOnce(Timestamp) -> ExchangeId,
-) -> Exchange {
+) -> Arc<Exchange> {
     if !settings.keep_keys {
         hide_key(record);
     }
-    let mut exchange = decode::exchange(record, id);
+    let mut exchange = decode::shared_exchange(record, id);
     if let Some(project) = settings.projects.get(record.org_id.as_ref()) {
-        exchange.project = ProjectId::from(project.as_str());
+        Arc::make_mut(&mut exchange).project = ProjectId::from(project.as_str());
     }
     exchange
 }

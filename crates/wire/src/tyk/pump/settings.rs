@@ -33,7 +33,7 @@ pub const FIELDS: &[FieldSpec] = &[
         ..FieldSpec::new("delay", FieldKind::Duration, "pause after the lists were found empty")
     },
     FieldSpec {
-        default: Some("1000"),
+        default: Some("2000"),
         ..FieldSpec::new("chunk", FieldKind::Integer { min: 1, max: 100_000 }, "most records read at once")
     },
     FieldSpec {
@@ -94,7 +94,7 @@ impl PumpSettings {
             redis,
             key_prefix: KEY_PREFIX.to_owned(),
             delay: Duration::from_secs(1),
-            chunk: 1_000,
+            chunk: 2_000,
             chunk_bytes: 8 * 1024 * 1024,
             keep_keys: false,
             projects: BTreeMap::new(),
