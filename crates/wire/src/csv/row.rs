@@ -35,19 +35,20 @@ pub(super) const MONTHS: [&str; 12] = [
 /// much less work than to look at every text.
 pub fn write(record: &Record<'_>, out: &mut String) {
     let start = out.len();
-    let mut row = Row { out, first: true, quotes: false, blank: false };
+    let mut row = Row { out, quotes: false, blank: false };
     columns(record, &mut row);
     if row.blank || !is_plain(&out.as_bytes()[start..]) {
         out.truncate(start);
-        columns(record, &mut Row { out, first: true, quotes: true, blank: false });
+        columns(record, &mut Row { out, quotes: true, blank: false });
     }
+    // In the place of the last separator.
+    out.pop();
     out.push('\n');
 }
 
 /// Whether a line has its separators and nothing else that wants quotes.
 fn is_plain(line: &[u8]) -> bool {
-    memchr::memchr_iter(b',', line).count() == COLUMNS - 1
-        && memchr::memchr3(b'"', b'\r', b'\n', line).is_none()
+    memchr::memchr_iter(b',', line).count() == COLUMNS && memchr::memchr3(b'"', b'\r', b'\n', line).is_none()
 }
 
 fn columns(record: &Record<'_>, row: &mut Row<'_>) {
@@ -90,7 +91,7 @@ fn columns(record: &Record<'_>, row: &mut Row<'_>) {
 fn geo(geo: &Geo<'_>, row: &mut Row<'_>) {
     let signed = geo.latitude.is_sign_negative() || geo.longitude.is_sign_negative();
     if !signed && *geo == Geo::default() {
-        return row.alike(",0,,0,0,");
+        return row.alike(",0,,0,0,,");
     }
     row.text(&geo.country);
     row.number(geo.geo_name_id);
@@ -107,7 +108,7 @@ fn geo(geo: &Geo<'_>, row: &mut Row<'_>) {
 
 fn network(network: Network, row: &mut Row<'_>) {
     if network == Network::default() {
-        return row.alike("0,0,0,0");
+        return row.alike("0,0,0,0,");
     }
     row.number(network.open_connections);
     row.number(network.closed_connections);
@@ -115,10 +116,9 @@ fn network(network: Network, row: &mut Row<'_>) {
     row.number(network.bytes_out);
 }
 
-/// A line that is being written.
+/// A line that is being written, each column with a separator behind it.
 struct Row<'a> {
     out: &'a mut String,
-    first: bool,
     /// Whether texts get the quotes that they want.
     quotes: bool,
     /// Whether a text that got none begins with a space.
@@ -126,35 +126,26 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn column(&mut self) {
-        if !self.first {
-            self.out.push(',');
-        }
-        self.first = false;
-    }
-
-    /// Several columns that most records have alike.
+    /// Several columns that most records have alike, as they are written.
     fn alike(&mut self, columns: &str) {
-        self.column();
         self.out.push_str(columns);
     }
 
     fn number(&mut self, number: impl itoa::Integer + TryInto<u8> + Copy) {
-        self.column();
         match number.try_into() {
             Ok(digit @ 0..=9) => self.out.push(char::from(b'0' + digit)),
             _ => self.out.push_str(itoa::Buffer::new().format(number)),
         }
+        self.out.push(',');
     }
 
     fn degrees(&mut self, degrees: f64) {
-        self.column();
-        let _infallible = write!(self.out, "{degrees}");
+        let _infallible = write!(self.out, "{degrees},");
     }
 
     fn time(&mut self, time: Time) {
-        self.column();
         time.push_go(self.out);
+        self.out.push(',');
     }
 
     /// Joined by semicolons.
@@ -162,7 +153,6 @@ impl Row<'_> {
         if self.quotes {
             return self.text(&texts.join(";"));
         }
-        self.column();
         self.blank |= texts.first().is_some_and(|text| begins_blank(text));
         for (index, text) in texts.iter().enumerate() {
             if index > 0 {
@@ -170,6 +160,7 @@ impl Row<'_> {
             }
             self.out.push_str(text);
         }
+        self.out.push(',');
     }
 
     /// A month that is none is written as Go writes it.
@@ -181,9 +172,8 @@ impl Row<'_> {
     }
 
     fn text(&mut self, text: &str) {
-        self.column();
         if text.is_empty() {
-            return;
+            return self.out.push(',');
         }
         let blank = begins_blank(text);
         self.blank |= blank;
@@ -194,6 +184,7 @@ impl Row<'_> {
         } else {
             self.out.push_str(text);
         }
+        self.out.push(',');
     }
 }
 

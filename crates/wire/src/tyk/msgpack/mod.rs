@@ -92,13 +92,17 @@ const TIME_STAMP: usize = 12;
 
 /// Takes a name and gives where the field of this name stands, looked for first where it is expected.
 fn next_field(reader: &mut Reader<'_>, expected: [usize; 2]) -> Result<Option<usize>, Fault> {
-    for at in expected {
-        if let Some((name, _)) = FIELDS.get(at)
-            && reader.is_name(name)
-        {
-            return Ok(Some(at));
-        }
+    let mut is_at = |at: usize| FIELDS.get(at).is_some_and(|(name, _)| reader.is_name(name));
+    if is_at(expected[0]) {
+        return Ok(Some(expected[0]));
     }
+    if is_at(expected[1]) {
+        return Ok(Some(expected[1]));
+    }
+    field_anywhere(reader)
+}
+
+fn field_anywhere(reader: &mut Reader<'_>) -> Result<Option<usize>, Fault> {
     if let Some(at) = FIELDS.iter().position(|(name, _)| reader.is_name(name)) {
         return Ok(Some(at));
     }
@@ -117,6 +121,7 @@ fn written(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 static NO_GEO: Nothing = LazyLock::new(|| written(|out| put_geo(&Geo::default(), Layout::Current, out)));
+static NO_GEO_V3: Nothing = LazyLock::new(|| written(|out| put_geo(&Geo::default(), Layout::V3, out)));
 static NO_NETWORK: Nothing = LazyLock::new(|| written(|out| put_network(Network::default(), out)));
 static NO_GRAPHQL: Nothing = LazyLock::new(|| written(|out| put_graphql(&GraphQl::default(), out)));
 static NO_MCP: Nothing = LazyLock::new(|| written(|out| put_mcp(&Mcp::default(), out)));
@@ -135,7 +140,7 @@ fn members<'a>(
 
 fn geo<'a>(value: &mut Reader<'a>) -> Result<Geo<'a>, Fault> {
     let mut geo = Geo::default();
-    if value.is(&NO_GEO) {
+    if value.is(&NO_GEO) || value.is(&NO_GEO_V3) {
         return Ok(geo);
     }
     members(value, |part, value| match part {

@@ -127,7 +127,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of a text or of `bin`; nil is empty.
+    #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Fault> {
+        // As nearly all texts are.
+        if let [short @ 0xA0..=0xBF, rest @ ..] = self.rest
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(short & 0x1F))
+        {
+            self.rest = rest;
+            return Ok(bytes);
+        }
+        self.any_bytes()
+    }
+
+    fn any_bytes(&mut self) -> Result<&'a [u8], Fault> {
         let length = match self.byte()? {
             0xC0 => 0,
             short @ 0xA0..=0xBF => usize::from(short & 0x1F),
