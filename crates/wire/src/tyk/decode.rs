@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 use weir_kit::Timestamp;
-use weir_kit::text::ByteSet;
 use weir_model::{
     Attributes, Body, CompactString, Exchange, ExchangeId, Headers, Origin, Request, Response, Timings, Value,
 };
@@ -209,10 +208,8 @@ fn local_time(record: &Record<'_>) -> Option<String> {
 
 /// A JSON list of texts, which have nothing to escape for the most part.
 fn json_list(texts: &[Text<'_>]) -> String {
-    static ESCAPED: ByteSet = ByteSet::new(
-        b"\"\\\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f",
-    );
-    if texts.is_empty() || texts.iter().any(|text| ESCAPED.occurs_in(text.as_bytes())) {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    if texts.is_empty() || texts.iter().any(|text| text.bytes().any(is_escaped)) {
         return serde_json::to_string(texts).unwrap_or_default();
     }
     let mut json = String::with_capacity(texts.iter().map(|text| text.len() + 3).sum::<usize>() + 1);

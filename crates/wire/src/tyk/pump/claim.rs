@@ -163,7 +163,8 @@ impl List {
             pipeline.arg(skip).arg(most.records).arg(most.bytes).arg(MAX_RECORD_BYTES).arg(fresh_label());
             match redis.pipeline(&pipeline).await {
                 Ok((answer,)) => return answered(answer),
-                Err(error) if is_refused(&error) => {
+                // Where something was to be cut off, that may be what was refused; the next question tells.
+                Err(error) if keep.is_none() && is_refused(&error) => {
                     tracing::warn!(%error, "scripts are not allowed: reading {WITHOUT_SCRIPT} records at a time");
                     self.scripts.store(false, Ordering::Relaxed);
                 }
