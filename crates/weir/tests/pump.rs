@@ -20,8 +20,8 @@ use weir_wire::tyk::{msgpack, protobuf};
 
 /// How often weir is killed.
 const KILLS: usize = 20;
-/// Records in one batch of an output: what a kill may double in it.
-const BATCH: u64 = 1_000;
+/// Records in one batch of CSV, as many as in a chunk of the pump: what a kill may double in it.
+const BATCH: u64 = 2_000;
 
 fn records() -> u64 {
     std::env::var("WEIR_PUMP_RECORDS").ok().and_then(|count| count.parse().ok()).unwrap_or(40_000)
