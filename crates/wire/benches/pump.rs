@@ -6,6 +6,7 @@ mod rounds;
 
 use std::hint::black_box;
 use std::io::Write;
+use std::sync::Arc;
 
 use weir_kit::Timestamp;
 use weir_model::{Exchange, ExchangeId};
@@ -45,7 +46,7 @@ fn id(start: Timestamp) -> ExchangeId {
 
 fn exchange(bytes: &[u8]) -> Exchange {
     let record = msgpack::decode(bytes).expect("a real gateway wrote it");
-    decode::exchange(&record, id)
+    Arc::unwrap_or_clone(decode::exchange(&record, id))
 }
 
 fn main() {
@@ -53,7 +54,7 @@ fn main() {
     let each = |work: &mut dyn FnMut()| (0..RECORDS).for_each(|_| work());
     measure("read_msgpack", || each(&mut || drop(black_box(msgpack::decode(&bytes)))));
     let read = msgpack::decode(&bytes).expect("a real gateway wrote it");
-    measure("to_exchange", || each(&mut || drop(black_box(decode::shared_exchange(&read, id)))));
+    measure("to_exchange", || each(&mut || drop(black_box(decode::exchange(&read, id)))));
     let processors = Processors::standard(ProcessorSettings::default());
     let mut processed = exchange(&bytes);
     measure("processors", || {

@@ -21,31 +21,15 @@ const USUAL_ATTRIBUTES: usize = 12;
 
 /// The exchange that a record tells of. `id` is given the start, which a record does not hold itself: the time stamp is
 /// that of the end.
-pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Exchange {
-    let mut exchange = blank();
-    fill(&mut exchange, record, id);
-    exchange
-}
-
-/// The same for an exchange that is going to be shared: it is made where it stays, since exchanges are large.
-pub fn shared_exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Arc<Exchange> {
-    let mut exchange = Arc::new(blank());
-    fill(Arc::make_mut(&mut exchange), record, id);
-    exchange
-}
-
-fn blank() -> Exchange {
-    let start = Timestamp::default();
-    Exchange::new(ExchangeId::from_bytes([0; 16]), start, Request::default())
-}
-
-fn fill(exchange: &mut Exchange, record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) {
+pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Arc<Exchange> {
     let total = Duration::from_millis(positive(record.latency.total.max(record.request_time)));
     let started_at = instant(record.time_stamp) - total;
     let dump = |text: &str| if text.is_empty() { None } else { dump::read(text) };
     let (request_dump, response_dump) = (dump(&record.raw_request), dump(&record.raw_response));
     let target = request_dump.as_ref().map(|dump| dump::request_line(&dump.first).1.to_owned());
-    (exchange.id, exchange.started_at) = (id(started_at), started_at);
+    // It is filled where it stays, since exchanges are large.
+    let mut shared = Arc::new(Exchange::new(id(started_at), started_at, Request::default()));
+    let exchange = Arc::make_mut(&mut shared);
     exchange.request = request(record, request_dump);
     exchange.response = response(record, response_dump);
     exchange.origin = Origin { source: SOURCE.into(), ..Origin::default() };
@@ -63,6 +47,7 @@ fn fill(exchange: &mut Exchange, record: &Record<'_>, id: impl FnOnce(Timestamp)
     if let Some(target) = target.filter(|target| *target != upstream_target(record, &exchange.request)) {
         exchange.attributes.set(NAMES.target, target);
     }
+    shared
 }
 
 /// What the upstream was asked for.
@@ -88,10 +73,7 @@ fn some(text: &str) -> Option<CompactString> {
 
 fn lowercase(text: &str) -> CompactString {
     let mut lower = CompactString::from(text);
-    // All bytes are looked at, since leaving early would cost more than it saves.
-    if text.bytes().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
-        lower.make_ascii_lowercase();
-    }
+    lower.make_ascii_lowercase();
     lower
 }
 
@@ -143,6 +125,7 @@ fn response(record: &Record<'_>, dump: Option<dump::Dump>) -> Option<Response> {
 /// All that the exchange has no place of its own for; what is at its zero value is left out.
 fn attributes(record: &Record<'_>, exchange: &mut Exchange) {
     let request = &exchange.request;
+    // Mostly they are the same to the letter, which is quicker to see.
     let host_differs = record.host != request.host && !record.host.eq_ignore_ascii_case(&request.host);
     let raw_path_differs = !record.original_path.is_empty() || record.raw_path != request.path;
     let dumped = !request.headers.is_empty() || !record.raw_request.is_empty();

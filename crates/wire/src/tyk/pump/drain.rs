@@ -314,7 +314,7 @@ fn exchange(
     if !settings.keep_keys {
         hide_key(record);
     }
-    let mut exchange = decode::shared_exchange(record, id);
+    let mut exchange = decode::exchange(record, id);
     if let Some(project) = settings.projects.get(record.org_id.as_ref()) {
         Arc::make_mut(&mut exchange).project = ProjectId::from(project.as_str());
     }
