@@ -135,6 +135,11 @@ impl Attributes {
         self.facts.iter().map(|(name, value)| (name, value))
     }
 
+    /// Bytes of the memory for facts, also for those that are yet to come; without texts outside of it.
+    pub(crate) fn room(&self) -> usize {
+        self.facts.capacity() * size_of::<(Cow<'static, str>, Value)>()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.facts.len()

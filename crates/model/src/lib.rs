@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod field;
 pub mod finding;
 pub mod headers;
+mod memory;
 pub mod operation;
 pub mod timings;
 

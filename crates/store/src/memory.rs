@@ -133,13 +133,13 @@ impl Store for MemoryStore {
     /// Sizes are estimates of the memory taken.
     async fn shrink(&self, max_bytes: u64) -> Result<u64, StoreError> {
         let mut held = self.write();
-        let mut bytes: u64 = held.by_start.values().map(|exchange| size(exchange)).sum();
+        let mut bytes: u64 = held.by_start.values().map(|exchange| exchange.memory() as u64).sum();
         let mut removed = 0;
         while bytes > max_bytes
             && let Some(((_, id), oldest)) = held.by_start.pop_first()
         {
             held.starts.remove(&id);
-            bytes -= size(&oldest);
+            bytes -= oldest.memory() as u64;
             removed += 1;
         }
         Ok(removed)
@@ -168,21 +168,4 @@ impl Store for MemoryStore {
             newest: by_start.last_key_value().map(|((started_at, _), _)| *started_at),
         })
     }
-}
-
-/// Roughly the bytes an exchange takes in memory.
-pub(crate) fn size(exchange: &Exchange) -> u64 {
-    let response = exchange.response.as_ref();
-    let bodies = [Some(&exchange.request.body), response.map(|response| &response.body)];
-    let headers = [Some(&exchange.request.headers), response.map(|response| &response.headers)];
-    let bodies: usize =
-        bodies.into_iter().flatten().filter_map(|body| body.bytes()).map(|bytes| bytes.len()).sum();
-    let headers: usize = headers
-        .into_iter()
-        .flatten()
-        .flat_map(|headers| headers.iter())
-        .map(|(name, value)| name.len() + value.len() + 64)
-        .sum();
-    let target = exchange.request.path.len() + exchange.request.query.as_ref().map_or(0, |query| query.len());
-    (size_of::<Exchange>() + bodies + headers + target) as u64
 }

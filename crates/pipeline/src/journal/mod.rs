@@ -74,7 +74,7 @@ impl JournalSettings {
             max_bytes: 8 * 1024 * 1024 * 1024,
             segment_bytes: 64 * 1024 * 1024,
             max_queue_bytes: 64 * 1024 * 1024,
-            max_tail_bytes: 64 * 1024 * 1024,
+            max_tail_bytes: 32 * 1024 * 1024,
             group_bytes: 1024 * 1024,
             group_delay: Duration::from_millis(5),
             eventual_delay: Duration::from_millis(250),

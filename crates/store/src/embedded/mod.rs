@@ -38,7 +38,6 @@ use self::partition::trouble;
 use self::question::Pool;
 use self::tail::Batch;
 use self::writer::{Shared, Writer};
-use crate::memory::size;
 use crate::{Page, Position, Store, StoreError, StoreStatus};
 
 /// How an embedded store is kept.
@@ -48,11 +47,11 @@ pub struct EmbeddedSettings {
     pub directory: PathBuf,
     /// Memory of the index writer between its own flushes, in bytes; at least 15 MB.
     pub writer_bytes: usize,
-    /// Exchanges in memory that are not committed yet, in bytes; beyond it [`Store::append`] waits.
+    /// Exchanges that are not committed yet, in bytes of memory; beyond it [`Store::append`] waits.
     pub tail_bytes: u64,
     /// A commit follows the first uncommitted exchange after this time.
     pub commit_interval: Duration,
-    /// A commit follows earlier when this many bytes are uncommitted.
+    /// A commit follows earlier when what was indexed takes this many bytes of memory.
     pub commit_bytes: u64,
     /// A partition that reaches this size is closed and the next one opened, in bytes on disk. One is closed at the end
     /// of each day (UTC) too. [`Store::expire`] and [`Store::shrink`] remove whole partitions.
@@ -76,9 +75,9 @@ impl EmbeddedSettings {
         Self {
             directory: directory.into(),
             writer_bytes: 128 << 20,
-            tail_bytes: 256 << 20,
+            tail_bytes: 64 << 20,
             commit_interval: Duration::from_secs(5),
-            commit_bytes: 64 << 20,
+            commit_bytes: 32 << 20,
             partition_bytes: 2 << 30,
             query_threads: 2,
             group_bytes: 1 << 30,
@@ -137,7 +136,7 @@ impl Store for EmbeddedStore {
                     taken.push(exchange);
                 }
             }
-            let bytes = taken.iter().map(|exchange| size(exchange)).sum();
+            let bytes = taken.iter().map(|exchange| exchange.memory() as u64).sum();
             state.tail.push(Batch { exchanges: taken.into(), position, bytes });
             drop(state);
             shared.wake.notify_all();

@@ -203,7 +203,7 @@ static STORE: &[FieldSpec] = &[
         "commit_interval",
         Duration,
         r#""5s""#,
-        "the index is written to disk after this time at the latest, and when 64 MiB or a quarter of `journal.max_bytes` wait for it",
+        "the index is written to disk after this time at the latest, and when 32 MiB of memory or a quarter of `journal.max_bytes` wait for it",
     ),
 ];
 
