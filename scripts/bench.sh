@@ -4,8 +4,8 @@
 #   bench.sh            everything
 #   bench.sh crates     the crates' own benchmarks
 #   bench.sh gateway    the comparison (ROUNDS=7 SECONDS_PER_RUN=5)
-#   bench.sh pump       from Redis to CSV and to the store (RECORDS=200000,2000000; STORE_RECORDS=200000;
-#                       TYK_PUMP=<Tyk Pump's program> measures that in the same rounds)
+#   bench.sh pump       from Redis to CSV and to the store (RECORDS=200000,2000000; TYK_PUMP=<Tyk Pump's
+#                       program> measures that in the same rounds)
 source "$(dirname "$0")/env.sh"
 
 what="${1:-all}"
@@ -27,13 +27,11 @@ if [[ "$what" == all || "$what" == pump ]]; then
   say "the pump: from Redis to CSV and to the store"
   cargo build --release --package weir --locked
   # Two backlogs, since memory must not depend on it.
-  node bench/pump.mjs --weir "$TARGET/release/weir" --output csv --records "${RECORDS:-200000,2000000}" \
+  node bench/pump.mjs --weir "$TARGET/release/weir" --output csv,store --records "${RECORDS:-200000,2000000}" \
     --rounds "${ROUNDS:-3}"
   # Tyk's own pump in the same rounds, where its program is at hand.
   if [[ -n "${TYK_PUMP:-}" ]]; then
     node bench/pump.mjs --weir "$TARGET/release/weir" --original "$TYK_PUMP" --output csv,original \
-      --records "${STORE_RECORDS:-200000}" --rounds "${ROUNDS:-5}"
+      --records 200000 --rounds "${ROUNDS:-5}"
   fi
-  node bench/pump.mjs --weir "$TARGET/release/weir" --output store --records "${STORE_RECORDS:-200000}" \
-    --rounds "${ROUNDS:-3}"
 fi
