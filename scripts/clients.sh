@@ -29,7 +29,7 @@ if [[ "$(cat "$place/installed" 2>/dev/null)" != "$wanted" ]]; then
   else
     mkdir -p "$place"
     cp "$source_folder"/package.json "$source_folder"/package-lock.json "$place/"
-    npm ci --prefix "$place" --no-audit --no-fund --silent >&2
+    npm ci --prefix "$place" --omit=optional --ignore-scripts --no-audit --no-fund --silent >&2
   fi
   echo "$wanted" >"$place/installed"
 fi

@@ -20,14 +20,19 @@ for purpose in "${@:-test}"; do
   case "$purpose" in
     test)
       wants "chromium|chromium-browser|google-chrome|google-chrome-stable" chromium
+      wants influxd influxdb
       wants kcat kcat
       # Debian keeps PostgreSQL's programs out of the way.
       compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || wants initdb postgresql
       wants python3 python3
       # Debian keeps what makes environments apart.
       python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+      wants prometheus prometheus
       wants redis-server redis-server
       wants redis-cli redis-tools
+      wants rsyslogd rsyslog
+      # Its part for TLS is no command.
+      compgen -G "/usr/lib/*/rsyslog/lmnsd_gtls.so" >/dev/null || missing+=(rsyslog-gnutls)
       ;;
     bench)
       wants nginx nginx-light

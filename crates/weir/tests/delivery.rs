@@ -7,6 +7,7 @@ mod support;
 use serde_json::Value;
 use support::receiver::{Mood, Recorder};
 use support::{Weir, upstream};
+use weir_pipeline::testing::free_port;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_plugins_target_outlives_a_stop_and_a_kill() {
@@ -101,9 +102,4 @@ fn galileo_target(ledger: &Value) -> &Value {
 
 fn held(ledger: &Value) -> u64 {
     galileo_target(ledger)["held"].as_u64().unwrap()
-}
-
-/// A port that nothing listens on, until the collector does.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use weir_pipeline::testing::free_port;
 
 /// A running `redis-server`; it ends with the test.
 pub struct Server {
@@ -56,15 +57,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _may_have_ended = self.child.kill();
         let _reaped = self.child.wait();
-    }
-}
-
-/// Below the ports that are given to connections.
-fn free_port() -> u16 {
-    loop {
-        let port = rand::random_range(20_000..30_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

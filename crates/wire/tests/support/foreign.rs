@@ -11,7 +11,8 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Installs what is pinned in the folder, if it is not there yet, and runs its `server.py`.
+    /// Installs what is pinned in the folder, if it is not there yet, and runs its `server.py` or `server.cjs`. The latter is
+    /// told where its modules are.
     pub(crate) fn start(folder: &str, arguments: &[&Path]) -> Self {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let installed = Command::new(crates.join("../scripts/clients.sh"))
@@ -23,8 +24,17 @@ impl Foreign {
             .unwrap();
         assert!(installed.status.success(), "{folder} was not installed: {:?}", installed.status);
         let place = PathBuf::from(String::from_utf8(installed.stdout).unwrap().trim());
-        let mut process = Command::new(place.join("bin/python"))
-            .arg(crates.join("weir/tests/clients").join(folder).join("server.py"))
+        let scripts = crates.join("weir/tests/clients").join(folder);
+        let (mut command, script) = if scripts.join("server.cjs").exists() {
+            (Command::new("node"), "server.cjs")
+        } else {
+            (Command::new(place.join("bin/python")), "server.py")
+        };
+        command.arg(scripts.join(script));
+        if script == "server.cjs" {
+            command.arg(place.join("node_modules"));
+        }
+        let mut process = command
             .args(arguments)
             // Proxies of the machine are not meant for what is on the machine.
             .envs([("NO_PROXY", "*"), ("no_proxy", "*"), ("PYTHONWARNINGS", "ignore")])

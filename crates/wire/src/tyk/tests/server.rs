@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use weir_pipeline::testing::free_port;
 
 use crate::tyk::connection::{Redis, RedisSettings};
 
@@ -67,15 +68,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _may_have_ended = self.child.kill();
         let _reaped = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    // Below those given to connections, and with room for the port of a cluster's bus 10,000 above.
-    loop {
-        let port = rand::random_range(20_000..30_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
