@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use compact_str::CompactString;
 
-use crate::{Attributes, Body, Exchange, Headers, Response, Value};
+use crate::{Attributes, Body, Exchange, Finding, Headers, Request, Response, Value};
 
 /// What shared bytes take beside themselves: their counter, and what the allocator adds.
 const SHARED_BYTES: usize = 32;
@@ -13,35 +13,21 @@ const SHARED_BYTES: usize = 32;
 impl Exchange {
     /// Roughly the bytes it takes in memory, with all that it owns. Bytes that it shares with others count in full.
     pub fn memory(&self) -> usize {
-        let texts = [
-            &self.service,
-            &self.route,
-            &self.error,
-            &self.identity.user,
-            &self.identity.company,
-            &self.identity.subscription,
-            &self.identity.session,
-            &self.origin.node,
-            &self.origin.environment,
-            &self.request.query,
-        ];
-        let request = &self.request;
-        let findings = self.findings.iter();
-        let findings = findings
-            .map(|finding| size_of_val(finding) + beside(&finding.location) + beside(&finding.evidence));
+        let Self { identity, origin, consumer, operation, .. } = self;
+        let own = [&self.service, &self.route, &self.error, &origin.node, &origin.environment];
+        let identity = [&identity.user, &identity.company, &identity.subscription, &identity.session];
+        let consumer = consumer.iter().flat_map(|it| [&it.id, &it.username, &it.custom_id, &it.credential]);
+        let operations = operation.iter().flat_map(|it| [&it.name, &it.kind, &it.error]);
+        let maybe = own.into_iter().chain(identity).chain(consumer).chain(operations).flatten();
+        let templates = operation.iter().map(|operation| &operation.template);
+        let findings = self.findings.iter().flat_map(|it| [&it.kind, &it.location, &it.evidence]);
+        let texts = maybe.chain(templates).chain(findings).chain(&self.plugins).chain([&origin.source]);
         size_of_val(self)
-            + texts.into_iter().flatten().map(beside).sum::<usize>()
-            + beside(&request.path)
-            + beside(&request.host)
-            + of_headers(&request.headers)
-            + of_headers(&request.trailers)
-            + of_body(&request.body)
-            + self.response.as_ref().map_or(0, of_response)
-            + self.consumer.iter().flat_map(|consumer| &consumer.id).map(beside).sum::<usize>()
-            + self.operation.as_ref().map_or(0, |operation| beside(&operation.template))
-            + findings.sum::<usize>()
+            + texts.map(beside).sum::<usize>()
+            + self.findings.capacity() * size_of::<Finding>()
             + self.plugins.capacity() * size_of::<CompactString>()
-            + self.plugins.iter().map(beside).sum::<usize>()
+            + of_request(&self.request)
+            + self.response.as_ref().map_or(0, of_response)
             + of_attributes(&self.attributes)
     }
 }
@@ -64,8 +50,19 @@ fn of_headers(headers: &Headers) -> usize {
     headers.0.capacity() * size_of::<(CompactString, Bytes)>() + fields.sum::<usize>()
 }
 
+fn of_request(request: &Request) -> usize {
+    let Request { method, scheme, host, path, query, version, .. } = request;
+    [method, scheme, host, path, version].into_iter().chain(query).map(beside).sum::<usize>()
+        + of_headers(&request.headers)
+        + of_headers(&request.trailers)
+        + of_body(&request.body)
+}
+
 fn of_response(response: &Response) -> usize {
-    of_headers(&response.headers) + of_headers(&response.trailers) + of_body(&response.body)
+    [&response.version].into_iter().chain(&response.reason).map(beside).sum::<usize>()
+        + of_headers(&response.headers)
+        + of_headers(&response.trailers)
+        + of_body(&response.body)
 }
 
 fn of_attributes(attributes: &Attributes) -> usize {
