@@ -1,49 +1,48 @@
 //! The output `influx` against InfluxDB 1.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use url::Url;
+use weir_pipeline::testing::Program;
 use weir_pipeline::{ExportError, Exporter};
 
-use crate::program::Program;
-use crate::{call, calls, output, send};
+use crate::{call, calls, output, send, settings_file};
 
 struct Influx {
     program: Program,
+    _folder: TempDir,
 }
 
 impl Influx {
     /// One with the administrator `admin`.
     async fn start() -> Self {
-        let configuration = |folder: &Path, port: u16| {
-            let folder = folder.display();
-            format!(
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = |port: u16| {
+            let place = folder.path().display();
+            let settings = format!(
                 r#"reporting-disabled = true
                 bind-address = "127.0.0.1:0"
                 [meta]
-                dir = "{folder}/meta"
+                dir = "{place}/meta"
                 [data]
-                dir = "{folder}/data"
-                wal-dir = "{folder}/wal"
+                dir = "{place}/data"
+                wal-dir = "{place}/wal"
                 [monitor]
                 store-enabled = false
                 [http]
                 bind-address = "127.0.0.1:{port}"
                 auth-enabled = true
                 "#
-            )
+            );
+            vec!["-config".to_owned(), settings_file(folder.path(), &settings)]
         };
-        let arguments = |folder: &Path, _: u16| {
-            vec!["-config".to_owned(), folder.join("configuration").display().to_string()]
-        };
-        let influx = Self { program: Program::start("influxd", configuration, arguments).await };
+        let influx = Self { program: Program::start("influxd", arguments).await, _folder: folder };
         influx.ask("CREATE USER admin WITH PASSWORD 'secret' WITH ALL PRIVILEGES").await;
         influx
     }
 
     fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.program.port)
+        format!("http://127.0.0.1:{}", self.program.port())
     }
 
     async fn ask(&self, question: &str) -> Value {

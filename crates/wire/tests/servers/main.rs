@@ -5,11 +5,12 @@
 mod foreign;
 mod graylog;
 mod influxdb;
-mod program;
 mod prometheus;
 mod rsyslog;
 mod statsd;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,13 @@ use weir_kit::Timestamp;
 use weir_model::{Body, Exchange, ExchangeId, Request, Response};
 use weir_pipeline::{Batch, Delivered, ExportError, Exporter};
 use weir_wire::registry::exporter;
+
+/// Writes a program's settings into the folder; gives the path of the file.
+fn settings_file(folder: &Path, settings: &str) -> String {
+    let file = folder.join("settings");
+    fs::write(&file, settings).unwrap();
+    file.display().to_string()
+}
 
 /// The output of this kind.
 fn output(kind: &str, settings: Value) -> Box<dyn Exporter> {

@@ -1,18 +1,16 @@
 //! The output `prometheus`, asked by Prometheus.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use url::Url;
-use weir_pipeline::testing::free_port;
+use weir_pipeline::testing::{Program, free_port};
 
-use crate::program::Program;
-use crate::{call, eventually, output, send};
+use crate::{call, eventually, output, send, settings_file};
 
 /// The answer to an instant query: labels and values.
 async fn ask(prometheus: &Program, question: &str) -> Vec<(Value, f64)> {
-    let address = format!("http://127.0.0.1:{}/api/v1/query", prometheus.port);
+    let address = format!("http://127.0.0.1:{}/api/v1/query", prometheus.port());
     let answer =
         reqwest::get(Url::parse_with_params(&address, [("query", question)]).unwrap()).await.unwrap();
     // It listens before it can answer.
@@ -39,20 +37,20 @@ async fn prometheus_reads_the_page() {
         Arc::new(call)
     });
     send(&*exporter, &calls).await.unwrap();
-    let configuration = |_: &Path, _: u16| {
-        format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: weir, metrics_path: /figures, \
-             static_configs: [{{targets: ['127.0.0.1:{page}']}}]}}]\n"
-        )
-    };
-    let arguments = |folder: &Path, port: u16| {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: weir, metrics_path: /figures, \
+         static_configs: [{{targets: ['127.0.0.1:{page}']}}]}}]\n"
+    );
+    let file = settings_file(folder.path(), &settings);
+    let arguments = |port: u16| {
         vec![
-            format!("--config.file={}/configuration", folder.display()),
-            format!("--storage.tsdb.path={}/data", folder.display()),
+            format!("--config.file={file}"),
+            format!("--storage.tsdb.path={}/data", folder.path().display()),
             format!("--web.listen-address=127.0.0.1:{port}"),
         ]
     };
-    let prometheus = Program::start("prometheus", configuration, arguments).await;
+    let prometheus = Program::start("prometheus", arguments).await;
     let statuses = eventually("Prometheus asks", async || {
         Some(ask(&prometheus, "tyk_http_status").await).filter(|found| !found.is_empty())
     })

@@ -1,19 +1,17 @@
 //! A real Redis of a test's own.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use weir_pipeline::testing::free_port;
+use weir_pipeline::testing::Program;
 
 use crate::tyk::connection::{Redis, RedisSettings};
 
 /// A running `redis-server`; it ends with the test.
 pub(in crate::tyk) struct Server {
     pub(in crate::tyk) port: u16,
+    program: Program,
     pub(in crate::tyk) directory: TempDir,
-    child: Child,
 }
 
 impl Server {
@@ -24,30 +22,13 @@ impl Server {
 
     /// One with these arguments, given its port and folder.
     pub(in crate::tyk) async fn start_with(arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let directory = tempfile::tempdir().unwrap();
-            let port = free_port();
-            let fixed = ["--save", "", "--bind", "127.0.0.1", "--dir"].map(ToOwned::to_owned);
-            let child = Command::new("redis-server")
-                // A file of settings must be the first.
-                .args(arguments(port, directory.path()))
-                .args(fixed)
-                .arg(directory.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("redis-server is needed: scripts/setup.sh test");
-            let mut server = Self { port, directory, child };
-            // Another process may have taken the port in between; then this one ends at once.
-            while server.child.try_wait().unwrap().is_none() {
-                if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                    return server;
-                }
-                assert!(Instant::now() < deadline, "redis-server did not listen in time");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().display().to_string();
+        let fixed = ["--save", "", "--bind", "127.0.0.1", "--dir", &path].map(ToOwned::to_owned);
+        // A file of settings must be the first.
+        let arguments = |port| [arguments(port, directory.path()), fixed.to_vec()].concat();
+        let program = Program::start("redis-server", arguments).await;
+        Self { port: program.port(), program, directory }
     }
 
     pub(in crate::tyk) fn settings(&self) -> RedisSettings {
@@ -59,14 +40,6 @@ impl Server {
     }
 
     pub(in crate::tyk) fn signal(&self, signal: &str) {
-        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _may_have_ended = self.child.kill();
-        let _reaped = self.child.wait();
+        self.program.signal(signal);
     }
 }
