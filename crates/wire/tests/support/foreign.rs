@@ -25,15 +25,15 @@ impl Foreign {
         assert!(installed.status.success(), "{folder} was not installed: {:?}", installed.status);
         let place = PathBuf::from(String::from_utf8(installed.stdout).unwrap().trim());
         let scripts = crates.join("weir/tests/clients").join(folder);
-        let (mut command, script) = if scripts.join("server.cjs").exists() {
-            (Command::new("node"), "server.cjs")
+        let mut command = if scripts.join("server.cjs").exists() {
+            let mut node = Command::new("node");
+            node.arg(scripts.join("server.cjs")).arg(place.join("node_modules"));
+            node
         } else {
-            (Command::new(place.join("bin/python")), "server.py")
+            let mut python = Command::new(place.join("bin/python"));
+            python.arg(scripts.join("server.py"));
+            python
         };
-        command.arg(scripts.join(script));
-        if script == "server.cjs" {
-            command.arg(place.join("node_modules"));
-        }
         let mut process = command
             .args(arguments)
             // Proxies of the machine are not meant for what is on the machine.

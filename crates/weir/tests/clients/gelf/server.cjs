@@ -2,6 +2,7 @@
 // Prints its address, then after each line of input the messages so far. Ends with its input.
 "use strict";
 
+const dgram = require("node:dgram");
 const path = require("node:path");
 const readline = require("node:readline");
 
@@ -11,7 +12,6 @@ const messages = [];
 server.on("message", (message) => messages.push(message));
 
 // It takes no port 0, so a free one is looked for.
-const dgram = require("node:dgram");
 const probe = dgram.createSocket("udp4");
 probe.bind(0, "127.0.0.1", () => {
   const { port } = probe.address();

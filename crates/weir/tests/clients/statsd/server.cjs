@@ -53,9 +53,8 @@ async function main() {
   fs.writeFileSync(config, JSON.stringify(settings));
   process.argv[2] = config;
   require(path.join(modules, "statsd", "stats.js"));
-  const answers = net.connect.bind(net, management, "127.0.0.1");
   for (;;) {
-    const socket = answers();
+    const socket = net.connect(management, "127.0.0.1");
     const open = await new Promise((done) => socket.once("connect", () => done(true)).once("error", () => done(false)));
     socket.destroy();
     if (open) break;

@@ -1,7 +1,8 @@
-//! Vectors, hostile bytes, records to exchanges and back, and a real Redis.
+//! Vectors, hostile bytes, records to exchanges and back, what those take in memory, and a real Redis.
 
 mod hostile;
 mod mapping;
+mod memory;
 pub(super) mod sentinel;
 pub(super) mod server;
 mod vectors;
