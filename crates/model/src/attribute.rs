@@ -96,13 +96,18 @@ impl Attributes {
     }
 
     /// Sets a fact, replacing an earlier one of the same name.
+    #[inline]
     pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        let (name, value) = (name.into(), value.into());
-        let sign = sign(&name);
+        let name = name.into();
+        self.put(sign(&name), name, value.into());
+    }
+
+    /// Apart, so that signs of names that are part of the program are known when it is built.
+    fn put(&mut self, sign: u64, name: Cow<'static, str>, value: Value) {
         if self.signs & sign != 0
-            && let Some(slot) = self.facts.iter_mut().find(|(known, _)| *known == name)
+            && let Some((_, slot)) = self.facts.iter_mut().find(|(known, _)| *known == name)
         {
-            slot.1 = value;
+            *slot = value;
             return;
         }
         self.signs |= sign;
@@ -133,6 +138,11 @@ impl Attributes {
     /// All facts in order. Names that are borrowed are part of the program.
     pub fn facts(&self) -> impl Iterator<Item = (&Cow<'static, str>, &Value)> {
         self.facts.iter().map(|(name, value)| (name, value))
+    }
+
+    /// All facts in order, with values that may be changed.
+    pub fn facts_mut(&mut self) -> impl Iterator<Item = (&Cow<'static, str>, &mut Value)> {
+        self.facts.iter_mut().map(|(name, value)| (&*name, value))
     }
 
     /// Bytes of the memory for facts, also for those that are yet to come; without texts outside of it.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use weir_model::{Exchange, ExchangeId};
+use weir_kit::Timestamp;
+use weir_model::{Exchange, ExchangeId, Request};
 
 use crate::journal::{Entry, Journal, Pending};
 use crate::ledger::{Ledger, reason};
@@ -184,9 +185,10 @@ impl Inner {
     fn prepare(&self, source: &str, exchanges: Vec<Exchange>, held: &mut Held) -> Prepared {
         let mut prepared = Prepared::default();
         let mut left = exchanges.len();
-        for exchange in exchanges {
+        for mut exchange in exchanges {
             left -= 1;
-            prepared.add(&self.processors, source, Arc::new(exchange), left);
+            let verdict = self.processors.run(&mut exchange);
+            prepared.add(verdict, source, Arc::new(exchange), left);
         }
         held.drop_some_of(&prepared);
         prepared
@@ -221,10 +223,15 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Adds an exchange, which nobody else has yet.
-    pub fn add(&mut self, exchange: Arc<Exchange>) {
+    /// Adds the exchange with this id and start that `fill` completes. It is filled where it stays, since exchanges are
+    /// large.
+    pub fn add(&mut self, id: ExchangeId, started_at: Timestamp, fill: impl FnOnce(&mut Exchange)) {
+        let mut shared = Arc::new(Exchange::new(id, started_at, Request::default()));
+        let exchange = Arc::make_mut(&mut shared);
+        fill(exchange);
+        let verdict = self.intake.inner.processors.run(exchange);
         self.left = self.left.saturating_sub(1);
-        self.prepared.add(&self.intake.inner.processors, &self.source, exchange, self.left);
+        self.prepared.add(verdict, &self.source, shared, self.left);
     }
 
     /// Waits for room, at most this long; when it returns, those saved are synced in the journal.
@@ -254,9 +261,9 @@ impl Prepared {
         self.dropped.values().sum()
     }
 
-    /// Runs the processors over an exchange and writes its record. So many more are to come.
-    fn add(&mut self, processors: &Processors, source: &str, mut exchange: Arc<Exchange>, left: usize) {
-        let reason = match processors.run(Arc::make_mut(&mut exchange)) {
+    /// Writes the record of an exchange that is to be kept, and counts one that is not. So many more are to come.
+    fn add(&mut self, verdict: Verdict, source: &str, exchange: Arc<Exchange>, left: usize) {
+        let reason = match verdict {
             Verdict::Drop(reason) => reason,
             Verdict::Keep if self.push(source, exchange, left) => return,
             Verdict::Keep => reason::TOO_LARGE,

@@ -107,7 +107,9 @@ async fn round(exporter: Arc<dyn Exporter>, queue: QueueSettings, exchanges: &[E
         tokio::spawn(async move {
             for together in share.chunks(TOGETHER) {
                 let mut submission = intake.submission("bench", together.len());
-                together.iter().cloned().for_each(|exchange| submission.add(Arc::new(exchange)));
+                for exchange in together {
+                    submission.add(exchange.id, exchange.started_at, |place| place.clone_from(exchange));
+                }
                 submission.send(Duration::from_secs(60)).await.unwrap();
             }
         })

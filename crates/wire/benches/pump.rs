@@ -6,7 +6,6 @@ mod rounds;
 
 use std::hint::black_box;
 use std::io::Write;
-use std::sync::Arc;
 
 use weir_kit::Timestamp;
 use weir_model::{Exchange, ExchangeId};
@@ -46,7 +45,7 @@ fn id(start: Timestamp) -> ExchangeId {
 
 fn exchange(bytes: &[u8]) -> Exchange {
     let record = msgpack::decode(bytes).expect("a real gateway wrote it");
-    Arc::unwrap_or_clone(decode::exchange(&record, id))
+    decode::exchange(&record, id)
 }
 
 fn main() {

@@ -35,8 +35,9 @@ impl Default for LearnerLimits {
 #[derive(Debug, Default)]
 pub struct Learner {
     limits: LearnerLimits,
-    projects: BTreeMap<Arc<str>, BTreeMap<Box<str>, Service>>,
-    services: usize,
+    /// Where each service stands in `services`, by project and name.
+    projects: BTreeMap<Arc<str>, BTreeMap<Box<str>, usize>>,
+    services: Vec<Service>,
     changed: bool,
 }
 
@@ -80,8 +81,8 @@ impl Learner {
     pub fn templates(&self) -> Templates {
         let mut templates = Templates::default();
         for (project, services) in &self.projects {
-            for (name, service) in services {
-                if let Some(branch) = service.root.branch() {
+            for (name, at) in services {
+                if let Some(branch) = self.services[*at].root.branch() {
                     templates.projects.entry(project.clone()).or_default().insert(name.clone(), branch);
                 }
             }
@@ -108,15 +109,17 @@ impl Learner {
 
     /// What is known of a service; `None` for a new one when there are too many.
     fn service(&mut self, project: &Arc<str>, name: &str) -> Option<&mut Service> {
-        let known = self.projects.get(project).is_some_and(|services| services.contains_key(name));
-        if !known {
-            if self.services >= self.limits.services {
-                return None;
-            }
-            self.services += 1;
-            self.projects.entry(project.clone()).or_default().insert(name.into(), Service::default());
+        let known = self.projects.get(project).and_then(|services| services.get(name)).copied();
+        if known.is_none() && self.services.len() >= self.limits.services {
+            return None;
         }
-        self.projects.get_mut(project)?.get_mut(name)
+        let at = known.unwrap_or_else(|| {
+            self.services.push(Service::default());
+            let at = self.services.len() - 1;
+            self.projects.entry(project.clone()).or_default().insert(name.into(), at);
+            at
+        });
+        self.services.get_mut(at)
     }
 }
 
@@ -333,7 +336,7 @@ mod tests {
         for index in 0..5_000 {
             learner.observe(&exchange(&format!("/{}/{}", word(index), word(index + 1)), 200));
         }
-        let service = &learner.projects["default"]["shop.test"];
+        let service = &learner.services[learner.projects["default"]["shop.test"]];
         assert_eq!(service.root.size(), 1_000);
         assert_eq!(service.positions, 1_000);
     }

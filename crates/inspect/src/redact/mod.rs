@@ -100,28 +100,23 @@ impl Redactor {
     }
 
     fn mask_attributes_of(&self, attributes: &mut Attributes) {
-        let mut masked = Vec::new();
-        for (name, fact) in attributes.facts() {
-            let (Value::Text(text) | Value::Json(text)) = fact else { continue };
+        for (name, fact) in attributes.facts_mut() {
+            if !matches!(fact, Value::Text(_) | Value::Json(_)) {
+                continue;
+            }
             let fits = |name: &str| self.fields.matches(name.as_bytes());
             let is_masked = match name {
                 Cow::Borrowed(name) => self.facts.answer(name, fits),
                 Cow::Owned(name) => fits(name),
             };
             if is_masked {
-                masked.push((name.clone(), Value::Text(MASK.into())));
-            } else if has_marks(text)
-                && let Some(text) = self.mask_value(text, 0)
+                *fact = MASK.into();
+            } else if let Value::Text(text) | Value::Json(text) = fact
+                && has_marks(text)
+                && let Some(masked) = self.mask_value(text, 0)
             {
-                let json = matches!(fact, Value::Json(_));
-                masked.push((
-                    name.clone(),
-                    if json { Value::Json(text.into()) } else { Value::Text(text.into()) },
-                ));
+                *text = masked.into();
             }
-        }
-        for (name, fact) in masked {
-            attributes.set(name, fact);
         }
     }
 

@@ -1,6 +1,5 @@
 //! What the request means and whose call it was.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -16,9 +15,15 @@ const LEARN_EVERY: u32 = 256;
 /// a restart.
 #[derive(Debug, Default)]
 pub struct Learned {
-    learner: Mutex<Learner>,
+    lessons: Mutex<Lessons>,
     templates: ArcSwap<Templates>,
-    seen: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct Lessons {
+    learner: Learner,
+    /// Exchanges since newly learned templates were last put to use.
+    seen: u32,
 }
 
 impl Learned {
@@ -27,26 +32,28 @@ impl Learned {
         let mut learner = Learner::default();
         learner.restore(text);
         let templates = ArcSwap::from_pointee(learner.templates());
-        Self { learner: Mutex::new(learner), templates, seen: AtomicU32::new(0) }
+        Self { lessons: Mutex::new(Lessons { learner, seen: 0 }), templates }
     }
 
     /// All that is known now.
     pub fn to_text(&self) -> String {
-        self.learner().templates().to_text()
+        self.lessons().learner.templates().to_text()
     }
 
-    fn learner(&self) -> MutexGuard<'_, Learner> {
-        self.learner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lessons(&self) -> MutexGuard<'_, Lessons> {
+        self.lessons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn learn(&self, exchange: &Exchange) {
-        let mut learner = self.learner();
-        learner.observe(exchange);
+        let mut lessons = self.lessons();
+        lessons.learner.observe(exchange);
+        lessons.seen += 1;
         // A new snapshot copies all that is known, so it is not made for every lesson.
-        if self.seen.fetch_add(1, Ordering::Relaxed) % LEARN_EVERY == LEARN_EVERY - 1
-            && let Some(templates) = learner.take_templates()
-        {
-            self.templates.store(templates);
+        if lessons.seen == LEARN_EVERY {
+            lessons.seen = 0;
+            if let Some(templates) = lessons.learner.take_templates() {
+                self.templates.store(templates);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ mod writer;
 use bytes::Bytes;
 use weir_kit::inflate::Coding;
 use weir_model::body::ContentCoding;
-use weir_model::{Body, Captured, Exchange, Headers};
+use weir_model::{Body, Captured, Exchange, Headers, Peer, ProjectId, WhyNot};
 
 pub use reader::{BadRecord, decode};
 pub(crate) use reader::{Owner, any_owner};
@@ -31,11 +31,16 @@ pub fn encode(exchange: &Exchange, out: &mut Vec<u8>) {
     writer.finish();
 }
 
+/// A text that is not empty; an empty one is what is read where there is none.
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 fn write_context(writer: &mut Writer<'_>, exchange: &Exchange) {
     let Exchange { origin, identity, .. } = exchange;
     writer
-        .text(Text::Project, exchange.project.as_str())
-        .text(Text::OriginSource, &origin.source)
+        .optional(Text::Project, Some(exchange.project.as_str()).filter(|name| *name != ProjectId::DEFAULT))
+        .optional(Text::OriginSource, known(&origin.source))
         .optional(Text::OriginNode, origin.node.as_deref())
         .optional(Text::OriginEnvironment, origin.environment.as_deref())
         .optional(Text::Service, exchange.service.as_deref())
@@ -44,8 +49,10 @@ fn write_context(writer: &mut Writer<'_>, exchange: &Exchange) {
         .optional(Text::Company, identity.company.as_deref())
         .optional(Text::Subscription, identity.subscription.as_deref())
         .optional(Text::Session, identity.session.as_deref())
-        .client(exchange.client)
-        .server(exchange.server);
+        .client(exchange.client);
+    if exchange.server != Peer::default() {
+        writer.server(exchange.server);
+    }
     if let Some(consumer) = &exchange.consumer {
         writer
             .consumer()
@@ -60,23 +67,30 @@ fn write_request(writer: &mut Writer<'_>, exchange: &Exchange) {
     let request = &exchange.request;
     writer
         .text(Text::Method, &request.method)
-        .text(Text::Scheme, &request.scheme)
-        .text(Text::Host, &request.host)
+        .optional(Text::Scheme, known(&request.scheme))
+        .optional(Text::Host, known(&request.host))
         .text(Text::Path, &request.path)
         .optional(Text::Query, request.query.as_deref());
     let side = Side::Request;
-    writer.version(side, &request.version);
+    write_version(writer, side, &request.version);
     write_message(writer, side, &request.headers, request.headers_size, &request.trailers, &request.body);
 }
 
 fn write_response(writer: &mut Writer<'_>, exchange: &Exchange) {
     let Some(response) = &exchange.response else { return };
     let side = Side::Response;
-    writer.status(response.status).version(side, &response.version);
+    writer.status(response.status);
+    write_version(writer, side, &response.version);
     if let Some(reason) = &response.reason {
         writer.reason(reason);
     }
     write_message(writer, side, &response.headers, response.headers_size, &response.trailers, &response.body);
+}
+
+fn write_version(writer: &mut Writer<'_>, side: Side, version: &str) {
+    if !version.is_empty() {
+        writer.version(side, version);
+    }
 }
 
 fn write_message(
@@ -100,10 +114,17 @@ fn write_message(
         writer.body_size(side, size);
     }
     match &body.captured {
-        Captured::No(why) => writer.body_end(side, BodyEnd::Not(*why)),
-        Captured::Whole(bytes) => writer.body(side, bytes).body_end(side, BodyEnd::Whole),
-        Captured::Cut(bytes) => writer.body(side, bytes).body_end(side, BodyEnd::Cut),
-    };
+        Captured::No(WhyNot::Unknown) => {}
+        Captured::No(why) => {
+            writer.body_end(side, BodyEnd::Not(*why));
+        }
+        Captured::Whole(bytes) => {
+            writer.body(side, bytes).body_end(side, BodyEnd::Whole);
+        }
+        Captured::Cut(bytes) => {
+            writer.body(side, bytes).body_end(side, BodyEnd::Cut);
+        }
+    }
     if body.coding != ContentCoding::Known(Coding::Identity) {
         writer.coding(side, body.coding.name());
     }

@@ -264,6 +264,9 @@ impl<'a> Writer<'a> {
             Value::Text(text) => (4, text.as_bytes()),
             Value::Json(text) => (5, text.as_bytes()),
         };
+        if let Some((whole, length)) = short(2, name, bytes) {
+            return self.pair(&[tag::ATTRIBUTE, whole, kind, length], name, bytes);
+        }
         let mut length = [0; MAX_LENGTH_BYTES];
         let used = write_length(name.len(), &mut length);
         self.section(tag::ATTRIBUTE, &[&[kind], &length[..used], name.as_bytes(), bytes])
@@ -280,18 +283,21 @@ impl<'a> Writer<'a> {
     }
 
     fn named(&mut self, side: Side, part: u8, name: &str, value: &[u8]) -> &mut Self {
-        let whole = 1 + name.len() + value.len();
-        if let (Ok(whole @ 0..0x80), Ok(length)) = (u8::try_from(whole), u8::try_from(name.len())) {
-            // The usual header: both lengths take one byte.
-            self.out.reserve(2 + usize::from(whole));
-            self.out.extend_from_slice(&[side.tag(part), whole, length]);
-            self.out.extend_from_slice(name.as_bytes());
-            self.out.extend_from_slice(value);
-            return self;
+        if let Some((whole, length)) = short(1, name, value) {
+            return self.pair(&[side.tag(part), whole, length], name, value);
         }
         let mut length = [0; MAX_LENGTH_BYTES];
         let used = write_length(name.len(), &mut length);
         self.section(side.tag(part), &[&length[..used], name.as_bytes(), value])
+    }
+
+    /// A section of a name and a value with all that comes before them.
+    fn pair(&mut self, head: &[u8], name: &str, value: &[u8]) -> &mut Self {
+        self.out.reserve(head.len() + name.len() + value.len());
+        self.out.extend_from_slice(head);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(value);
+        self
     }
 
     fn part(&mut self, side: Side, part: u8, bytes: &[u8]) -> &mut Self {
@@ -323,6 +329,12 @@ impl Side {
             Self::Response => tag::RESPONSE_PART,
         }
     }
+}
+
+/// The lengths of a section of so many bytes, a name and a value, and of the name, when each takes one byte as nearly always.
+fn short(before: usize, name: &str, value: &[u8]) -> Option<(u8, u8)> {
+    let whole = u8::try_from(before + name.len() + value.len()).ok().filter(|whole| *whole < 0x80)?;
+    Some((whole, u8::try_from(name.len()).ok()?))
 }
 
 /// Bytes that a length takes at most: seven bits in each, lowest first.

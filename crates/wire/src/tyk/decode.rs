@@ -1,17 +1,16 @@
 //! From records to exchanges. Pure and total: whatever a record holds, there is an exchange for it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 use weir_kit::Timestamp;
 use weir_model::{
-    Attributes, Body, CompactString, Exchange, ExchangeId, Headers, Origin, Request, Response, Timings, Value,
+    Attributes, CompactString, Exchange, ExchangeId, Headers, Origin, Request, Response, Timings, Value,
 };
 
-use super::dump;
+use super::dump::{self, Dump};
 use super::record::{GraphQl, Network, PathItem, Record, Text, Time};
 use super::{NAMES, SOURCE, civil};
 use crate::parts::{peer, url};
@@ -19,19 +18,27 @@ use crate::parts::{peer, url};
 /// Attributes of an ordinary record, for the room that they are given at first.
 const USUAL_ATTRIBUTES: usize = 12;
 
-/// The exchange that a record tells of. `id` is given the start, which a record does not hold itself: the time stamp is
-/// that of the end.
-pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Arc<Exchange> {
-    let total = Duration::from_millis(positive(record.latency.total.max(record.request_time)));
-    let started_at = instant(record.time_stamp) - total;
-    let dump = |text: &str| if text.is_empty() { None } else { dump::read(text) };
-    let (request_dump, response_dump) = (dump(&record.raw_request), dump(&record.raw_response));
-    let target = request_dump.as_ref().map(|dump| dump::request_line(&dump.first).1.to_owned());
-    // It is filled where it stays, since exchanges are large.
-    let mut shared = Arc::new(Exchange::new(id(started_at), started_at, Request::default()));
-    let exchange = Arc::make_mut(&mut shared);
-    exchange.request = request(record, request_dump);
-    exchange.response = response(record, response_dump);
+/// The exchange that a record tells of; `id` is given its start.
+pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -> Exchange {
+    let started_at = started_at(record);
+    let mut exchange = Exchange::new(id(started_at), started_at, Request::default());
+    fill(&mut exchange, record);
+    exchange
+}
+
+/// When the exchange began, which a record does not hold itself: its time stamp is that of the end.
+pub fn started_at(record: &Record<'_>) -> Timestamp {
+    instant(record.time_stamp) - total(record)
+}
+
+fn total(record: &Record<'_>) -> Duration {
+    Duration::from_millis(positive(record.latency.total.max(record.request_time)))
+}
+
+/// Completes an exchange that has its id and its start with what a record tells of it.
+pub fn fill(exchange: &mut Exchange, record: &Record<'_>) {
+    let target = fill_request(&mut exchange.request, record);
+    fill_response(&mut exchange.response, record);
     exchange.origin = Origin { source: SOURCE.into(), ..Origin::default() };
     exchange.service = some(&record.api_name);
     exchange.route = some(&record.listen_path);
@@ -39,7 +46,7 @@ pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -
     exchange.client = peer(&record.ip_address);
     exchange.timings = Timings {
         wait: (record.latency.upstream > 0).then(|| Duration::from_millis(positive(record.latency.upstream))),
-        total: Some(total),
+        total: Some(total(record)),
         ..Timings::default()
     };
     exchange.attributes = Attributes::with_capacity(USUAL_ATTRIBUTES);
@@ -47,7 +54,6 @@ pub fn exchange(record: &Record<'_>, id: impl FnOnce(Timestamp) -> ExchangeId) -
     if let Some(target) = target.filter(|target| *target != upstream_target(record, &exchange.request)) {
         exchange.attributes.set(NAMES.target, target);
     }
-    shared
 }
 
 /// What the upstream was asked for.
@@ -73,28 +79,32 @@ fn some(text: &str) -> Option<CompactString> {
 
 fn lowercase(text: &str) -> CompactString {
     let mut lower = CompactString::from(text);
-    lower.make_ascii_lowercase();
+    // Mostly it is.
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        lower.make_ascii_lowercase();
+    }
     lower
 }
 
-/// The target is the client's where the record has it, else the upstream's.
-fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
+fn read_dump(text: &str) -> Option<Dump> {
+    if text.is_empty() { None } else { dump::read(text) }
+}
+
+/// The target is the client's where the record has it, else the upstream's. Gives the target of the dump, where there is one.
+fn fill_request(request: &mut Request, record: &Record<'_>) -> Option<String> {
     let asked = if record.original_path.is_empty() { &record.raw_path } else { &record.original_path };
     let (path, query) = url::split_target(asked);
-    let mut request = Request {
-        method: record.method.as_ref().into(),
-        host: lowercase(&record.host),
-        path: path.into(),
-        query: query.map(Into::into),
-        ..Request::default()
-    };
-    let Some(dump) = dump else {
+    request.method = record.method.as_ref().into();
+    request.host = lowercase(&record.host);
+    request.path = path.into();
+    request.query = query.map(Into::into);
+    let Some(dump) = read_dump(&record.raw_request) else {
         if !record.user_agent.is_empty() {
             let agent = Bytes::copy_from_slice(record.user_agent.as_bytes());
             request.headers = Headers(vec![("User-Agent".into(), agent)]);
         }
-        request.body = u64::try_from(record.content_length).map(Body::of_size).unwrap_or_default();
-        return request;
+        request.body.size = u64::try_from(record.content_length).ok();
+        return None;
     };
     let (_, target, version) = dump::request_line(&dump.first);
     if request.query.is_none() {
@@ -104,22 +114,22 @@ fn request(record: &Record<'_>, dump: Option<dump::Dump>) -> Request {
     if let Some(host) = dump.headers.text("host").filter(|host| !host.is_empty()) {
         request.host = lowercase(host.trim());
     }
+    let target = target.to_owned();
     request.headers = dump.headers;
     request.body = dump.body;
-    request
+    Some(target)
 }
 
-fn response(record: &Record<'_>, dump: Option<dump::Dump>) -> Option<Response> {
-    let status = u16::try_from(record.response_code).ok().filter(|status| *status > 0)?;
-    let mut response = Response { status, ..Response::default() };
-    if let Some(dump) = dump {
+fn fill_response(response: &mut Option<Response>, record: &Record<'_>) {
+    let Some(status) = u16::try_from(record.response_code).ok().filter(|status| *status > 0) else { return };
+    let response = response.insert(Response { status, ..Response::default() });
+    if let Some(dump) = read_dump(&record.raw_response) {
         let (version, reason) = dump::status_line(&dump.first);
         response.version = version.into();
         response.reason = reason;
         response.headers = dump.headers;
         response.body = dump.body;
     }
-    Some(response)
 }
 
 /// All that the exchange has no place of its own for; what is at its zero value is left out.

@@ -4,9 +4,6 @@ use weir_kit::text::lossy;
 
 use crate::tyk::record::Time;
 
-/// Length of `2026-11-20 11:52:17`.
-const SECONDS: usize = 19;
-
 /// A date and an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Civil {
@@ -41,25 +38,21 @@ impl Time {
     /// Adds [`Time::go`] to a text.
     pub fn push_go(self, out: &mut String) {
         let at = jiff::tz::Offset::UTC.to_datetime(self.instant());
-        let mut text = *b"0000-00-00 00:00:00.000000000";
         let year = at.year().unsigned_abs();
-        put_pair(&mut text, 0, (year / 100) as u8);
-        put_pair(&mut text, 2, (year % 100) as u8);
-        for (place, number) in
-            [(5, at.month()), (8, at.day()), (11, at.hour()), (14, at.minute()), (17, at.second())]
-        {
-            put_pair(&mut text, place, number.unsigned_abs());
-        }
-        let mut length = SECONDS;
-        let mut nanos = at.subsec_nanosecond().unsigned_abs();
+        let [[y1, y2], [y3, y4]] = [two_digits((year / 100) as u8), two_digits((year % 100) as u8)];
+        let [[m1, m2], [d1, d2], [h1, h2], [n1, n2], [s1, s2]] =
+            [at.month(), at.day(), at.hour(), at.minute(), at.second()]
+                .map(|number| two_digits(number.unsigned_abs()));
+        let text = [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b' ', h1, h2, b':', n1, n2, b':', s1, s2];
+        out.push_str(&lossy(&text));
+        let nanos = at.subsec_nanosecond().unsigned_abs();
         if nanos > 0 {
-            for place in (SECONDS + 1..text.len()).rev() {
-                text[place] += (nanos % 10) as u8;
-                nanos /= 10;
-            }
-            length = text.iter().rposition(|byte| *byte != b'0').map_or(SECONDS, |last| last + 1);
+            let mut digits = itoa::Buffer::new();
+            // With a digit before, so that zeros at the beginning are written.
+            let digits = digits.format(nanos + 1_000_000_000);
+            out.push('.');
+            out.push_str(digits[1..].trim_end_matches('0'));
         }
-        out.push_str(&lossy(&text[..length]));
         out.push_str(" +0000 UTC");
     }
 
@@ -87,10 +80,9 @@ impl Time {
     }
 }
 
-/// Puts a number below 100 with two digits where it belongs.
-fn put_pair(text: &mut [u8], place: usize, number: u8) {
-    text[place] += number / 10;
-    text[place + 1] += number % 10;
+/// A number below 100.
+fn two_digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 #[cfg(test)]

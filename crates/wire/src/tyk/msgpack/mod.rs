@@ -14,100 +14,120 @@ use super::record::{
 
 /// Reads one record. Total: foreign bytes are an error that says where they stop to make sense.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
-    let whole = |reason: Fault| Unreadable::new("record", reason.to_string());
+    let mut record = Record::default();
+    decode_into(&mut record, bytes).map(|()| record)
+}
+
+/// [`decode`] into an empty record that is there already, since records are large.
+pub fn decode_into<'a>(record: &mut Record<'a>, bytes: &'a [u8]) -> Result<(), Unreadable> {
+    let whole = |reason: Fault| unreadable("record", &reason);
     if bytes.len() > MAX_RECORD_BYTES {
         return Err(whole(Fault::new(format!("{} bytes are more than {MAX_RECORD_BYTES}", bytes.len()))));
     }
     let mut reader = Reader::new(bytes);
-    let entries = reader.map().map_err(whole)?.ok_or_else(|| whole(Fault::new("nil")))?;
-    let mut record = Record::default();
-    let mut expected = [0, 0];
-    let mut timed = false;
-    for _ in 0..entries {
-        let Some(at) = next_field(&mut reader, expected).map_err(whole)? else {
-            reader.skip().map_err(|reason| Unreadable::new("unknown field", reason.to_string()))?;
-            continue;
-        };
-        let (name, read) = &FIELDS[at];
-        read(&mut record, &mut reader).map_err(|reason| Unreadable::new(name.text, reason.to_string()))?;
-        timed |= at == TIME_STAMP;
-        // One that is out of line comes between two that follow each other.
-        expected = [at + 1, expected[usize::from(at == expected[0])]];
+    let mut left = reader.map().map_err(whole)?.ok_or_else(|| whole(Fault::new("nil")))?;
+    record.time_stamp = NOT_READ;
+    while left > 0 {
+        let in_order = read_in_order(record, &mut reader, left)?;
+        if in_order == 0 {
+            read_any(record, &mut reader)?;
+        }
+        left -= in_order.max(1);
     }
     if reader.left() > 0 {
         return Err(whole(Fault::new(format!("{} bytes follow it", reader.left()))));
     }
-    if !timed {
-        return Err(Unreadable::new(FIELDS[TIME_STAMP].0.text, "is missing"));
+    if record.time_stamp == NOT_READ {
+        return Err(Unreadable::new("TimeStamp", "is missing"));
     }
-    Ok(record)
+    Ok(())
 }
+
+/// The time stamp of a record before it was read; no time that is read has so many nanoseconds.
+const NOT_READ: Time = Time { seconds: 0, nanos: u32::MAX };
 
 /// Reads the value of one field into the record.
 type Read = for<'a> fn(&mut Record<'a>, &mut Reader<'a>) -> Result<(), Fault>;
 
-/// The fields in the order in which gateways write them: mostly, the one that follows the last is the next.
-static FIELDS: [(Name, Read); 35] = [
-    (Name::new("Method"), |record, value| value.text().map(|text| record.method = text)),
-    (Name::new("Host"), |record, value| value.text().map(|text| record.host = text)),
-    (Name::new("Path"), |record, value| value.text().map(|text| record.path = text)),
-    (Name::new("RawPath"), |record, value| value.text().map(|text| record.raw_path = text)),
-    (Name::new("ContentLength"), |record, value| {
-        value.integer().map(|number| record.content_length = number)
-    }),
-    (Name::new("UserAgent"), |record, value| value.text().map(|text| record.user_agent = text)),
-    (Name::new("Day"), |record, value| value.integer().map(|number| record.day = number)),
-    (Name::new("Month"), |record, value| value.integer().map(|number| record.month = number)),
-    (Name::new("Year"), |record, value| value.integer().map(|number| record.year = number)),
-    (Name::new("Hour"), |record, value| value.integer().map(|number| record.hour = number)),
-    (Name::new("ResponseCode"), |record, value| value.integer().map(|number| record.response_code = number)),
-    (Name::new("APIKey"), |record, value| value.text().map(|text| record.api_key = text)),
-    (Name::new("TimeStamp"), |record, value| value.time().map(|time| record.time_stamp = time)),
-    (Name::new("APIVersion"), |record, value| value.text().map(|text| record.api_version = text)),
-    (Name::new("APIName"), |record, value| value.text().map(|text| record.api_name = text)),
-    (Name::new("APIID"), |record, value| value.text().map(|text| record.api_id = text)),
-    (Name::new("OrgID"), |record, value| value.text().map(|text| record.org_id = text)),
-    (Name::new("OauthID"), |record, value| value.text().map(|text| record.oauth_id = text)),
-    (Name::new("RequestTime"), |record, value| value.integer().map(|number| record.request_time = number)),
-    (Name::new("RawRequest"), |record, value| value.text().map(|text| record.raw_request = text)),
-    (Name::new("RawResponse"), |record, value| value.text().map(|text| record.raw_response = text)),
-    (Name::new("IPAddress"), |record, value| value.text().map(|text| record.ip_address = text)),
-    (Name::new("Geo"), |record, value| geo(value).map(|geo| record.geo = geo)),
-    (Name::new("Network"), |record, value| network(value).map(|network| record.network = network)),
-    (Name::new("Latency"), |record, value| latency(value).map(|latency| record.latency = latency)),
-    (Name::new("Tags"), |record, value| value.texts().map(|tags| record.tags = tags)),
-    (Name::new("Alias"), |record, value| value.text().map(|text| record.alias = text)),
-    (Name::new("TrackPath"), |record, value| value.boolean().map(|flag| record.track_path = flag)),
-    (Name::new("ExpireAt"), |record, value| value.time().map(|time| record.expire_at = time)),
-    (Name::new("ApiSchema"), |record, value| value.text().map(|text| record.api_schema = text)),
-    (Name::new("OriginalPath"), |record, value| value.text().map(|text| record.original_path = text)),
-    (Name::new("ListenPath"), |record, value| value.text().map(|text| record.listen_path = text)),
-    (Name::new("GraphQLStats"), |record, value| graphql(value).map(|graphql| record.graphql = graphql)),
-    (Name::new("MCPStats"), |record, value| mcp(value).map(|mcp| record.mcp = mcp)),
-    (Name::new("CollectionName"), |record, value| value.text().map(|text| record.collection_name = text)),
-];
+/// All fields by name, each with what reads its value, in the order in which gateways write them.
+macro_rules! fields {
+    ($($name:literal: $read:expr,)*) => {
+        /// Reads those of the next entries, at most so many, that follow each other as gateways write them, be it with gaps;
+        /// gives how many those were. It is nearly always all of them, so each is tried where it is expected, without a loop
+        /// and a call for each.
+        fn read_in_order<'a>(
+            record: &mut Record<'a>,
+            reader: &mut Reader<'a>,
+            most: usize,
+        ) -> Result<usize, Unreadable> {
+            let mut count = 0;
+            $(
+                if count < most && reader.is_name(const { &Name::new($name) }) {
+                    let read: Read = $read;
+                    read(record, reader).map_err(|reason| unreadable($name, &reason))?;
+                    count += 1;
+                }
+            )*
+            Ok(count)
+        }
 
-/// Where the field without which nothing is a record stands.
-const TIME_STAMP: usize = 12;
-
-/// Takes a name and gives where the field of this name stands, looked for first where it is expected.
-fn next_field(reader: &mut Reader<'_>, expected: [usize; 2]) -> Result<Option<usize>, Fault> {
-    let mut is_at = |at: usize| FIELDS.get(at).is_some_and(|(name, _)| reader.is_name(name));
-    if is_at(expected[0]) {
-        return Ok(Some(expected[0]));
-    }
-    if is_at(expected[1]) {
-        return Ok(Some(expected[1]));
-    }
-    field_anywhere(reader)
+        const FIELDS: &[(&str, Read)] = &[$(($name, $read)),*];
+    };
 }
 
-fn field_anywhere(reader: &mut Reader<'_>) -> Result<Option<usize>, Fault> {
-    if let Some(at) = FIELDS.iter().position(|(name, _)| reader.is_name(name)) {
-        return Ok(Some(at));
+fields! {
+    "Method": |record, value| value.text().map(|text| record.method = text),
+    "Host": |record, value| value.text().map(|text| record.host = text),
+    "Path": |record, value| value.text().map(|text| record.path = text),
+    "RawPath": |record, value| value.text().map(|text| record.raw_path = text),
+    "ContentLength": |record, value| value.integer().map(|number| record.content_length = number),
+    "UserAgent": |record, value| value.text().map(|text| record.user_agent = text),
+    "Day": |record, value| value.integer().map(|number| record.day = number),
+    "Month": |record, value| value.integer().map(|number| record.month = number),
+    "Year": |record, value| value.integer().map(|number| record.year = number),
+    "Hour": |record, value| value.integer().map(|number| record.hour = number),
+    "ResponseCode": |record, value| value.integer().map(|number| record.response_code = number),
+    "APIKey": |record, value| value.text().map(|text| record.api_key = text),
+    "TimeStamp": |record, value| value.time().map(|time| record.time_stamp = time),
+    "APIVersion": |record, value| value.text().map(|text| record.api_version = text),
+    "APIName": |record, value| value.text().map(|text| record.api_name = text),
+    "APIID": |record, value| value.text().map(|text| record.api_id = text),
+    "OrgID": |record, value| value.text().map(|text| record.org_id = text),
+    "OauthID": |record, value| value.text().map(|text| record.oauth_id = text),
+    "RequestTime": |record, value| value.integer().map(|number| record.request_time = number),
+    // Where gateways before 5 write it; the others do below.
+    "Latency": |record, value| latency(value).map(|latency| record.latency = latency),
+    "RawRequest": |record, value| value.text().map(|text| record.raw_request = text),
+    "RawResponse": |record, value| value.text().map(|text| record.raw_response = text),
+    "IPAddress": |record, value| value.text().map(|text| record.ip_address = text),
+    "Geo": |record, value| geo(value).map(|geo| record.geo = geo),
+    "Network": |record, value| network(value).map(|network| record.network = network),
+    "Latency": |record, value| latency(value).map(|latency| record.latency = latency),
+    "Tags": |record, value| value.texts().map(|tags| record.tags = tags),
+    "Alias": |record, value| value.text().map(|text| record.alias = text),
+    "TrackPath": |record, value| value.boolean().map(|flag| record.track_path = flag),
+    "ExpireAt": |record, value| value.time().map(|time| record.expire_at = time),
+    "ApiSchema": |record, value| value.text().map(|text| record.api_schema = text),
+    "OriginalPath": |record, value| value.text().map(|text| record.original_path = text),
+    "ListenPath": |record, value| value.text().map(|text| record.listen_path = text),
+    "GraphQLStats": |record, value| graphql(value).map(|graphql| record.graphql = graphql),
+    "MCPStats": |record, value| mcp(value).map(|mcp| record.mcp = mcp),
+    "CollectionName": |record, value| value.text().map(|text| record.collection_name = text),
+}
+
+/// Reads an entry with any name, written in any way.
+#[cold]
+fn read_any<'a>(record: &mut Record<'a>, reader: &mut Reader<'a>) -> Result<(), Unreadable> {
+    let name = reader.name().map_err(|reason| unreadable("record", &reason))?;
+    match FIELDS.iter().find(|(known, _)| known.as_bytes() == name) {
+        Some((name, read)) => read(record, reader).map_err(|reason| unreadable(name, &reason)),
+        None => reader.skip().map_err(|reason| unreadable("unknown field", &reason)),
     }
-    let name = reader.name()?;
-    Ok(FIELDS.iter().position(|(known, _)| known.text.as_bytes() == name))
+}
+
+#[cold]
+fn unreadable(field: &'static str, reason: &Fault) -> Unreadable {
+    Unreadable::new(field, reason.to_string())
 }
 
 /// A group of fields as gateways write it where there is nothing to say. So it is in most records, and to see that is

@@ -82,13 +82,20 @@ impl<'a> Reader<'a> {
         Ok(*byte)
     }
 
-    /// A big-endian number of 1 to 8 bytes.
-    fn number(&mut self, width: usize) -> Result<u64, Fault> {
-        Ok(self.take(width)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    /// The next so many bytes.
+    fn fixed<const WIDTH: usize>(&mut self) -> Result<[u8; WIDTH], Fault> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(Fault::ended)?;
+        self.rest = rest;
+        Ok(*taken)
     }
 
+    /// A length in this many bytes.
     fn length(&mut self, width: usize) -> Result<usize, Fault> {
-        usize::try_from(self.number(width)?).map_err(|_| Fault::new("too long"))
+        Ok(match width {
+            1 => usize::from(self.byte()?),
+            2 => usize::from(u16::from_be_bytes(self.fixed()?)),
+            _ => usize::try_from(u32::from_be_bytes(self.fixed()?)).map_err(|_| Fault::new("too long"))?,
+        })
     }
 
     /// Whether a nil comes next; it is taken.
@@ -139,6 +146,7 @@ impl<'a> Reader<'a> {
         self.any_bytes()
     }
 
+    #[inline(never)]
     fn any_bytes(&mut self) -> Result<&'a [u8], Fault> {
         let length = match self.byte()? {
             0xC0 => 0,
@@ -152,6 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text; bytes that are not UTF-8 become U+FFFD.
+    #[inline]
     pub(super) fn text(&mut self) -> Result<Text<'a>, Fault> {
         match self.bytes()? {
             [] => Ok(Text::default()),
@@ -168,11 +177,17 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number in any form that holds one; nil is 0.
+    #[inline]
     pub(super) fn integer(&mut self) -> Result<i64, Fault> {
         if let Some((small @ 0..=0x7F, rest)) = self.rest.split_first() {
             self.rest = rest;
             return Ok(i64::from(*small));
         }
+        self.any_integer()
+    }
+
+    #[inline(never)]
+    fn any_integer(&mut self) -> Result<i64, Fault> {
         match self.number_value()? {
             Number::Signed(value) => Ok(value),
             Number::Unsigned(value) => {
@@ -203,26 +218,22 @@ impl<'a> Reader<'a> {
         })
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "each form has its width"
-    )]
+    #[inline]
     fn number_value(&mut self) -> Result<Number, Fault> {
         Ok(match self.byte()? {
             0xC0 => Number::Unsigned(0),
-            small @ 0..=0x7F => Number::Unsigned(u64::from(small)),
-            small @ 0xE0..=0xFF => Number::Signed(i64::from(small as i8)),
-            0xCC => Number::Unsigned(self.number(1)?),
-            0xCD => Number::Unsigned(self.number(2)?),
-            0xCE => Number::Unsigned(self.number(4)?),
-            0xCF => Number::Unsigned(self.number(8)?),
-            0xD0 => Number::Signed(i64::from(self.number(1)? as i8)),
-            0xD1 => Number::Signed(i64::from(self.number(2)? as i16)),
-            0xD2 => Number::Signed(i64::from(self.number(4)? as i32)),
-            0xD3 => Number::Signed(self.number(8)? as i64),
-            0xCA => Number::Float(f64::from(f32::from_bits(self.number(4)? as u32))),
-            0xCB => Number::Float(f64::from_bits(self.number(8)?)),
+            small @ 0..=0x7F => Number::Unsigned(small.into()),
+            small @ 0xE0..=0xFF => Number::Signed(small.cast_signed().into()),
+            0xCC => Number::Unsigned(self.byte()?.into()),
+            0xCD => Number::Unsigned(u16::from_be_bytes(self.fixed()?).into()),
+            0xCE => Number::Unsigned(u32::from_be_bytes(self.fixed()?).into()),
+            0xCF => Number::Unsigned(u64::from_be_bytes(self.fixed()?)),
+            0xD0 => Number::Signed(self.byte()?.cast_signed().into()),
+            0xD1 => Number::Signed(i16::from_be_bytes(self.fixed()?).into()),
+            0xD2 => Number::Signed(i32::from_be_bytes(self.fixed()?).into()),
+            0xD3 => Number::Signed(i64::from_be_bytes(self.fixed()?)),
+            0xCA => Number::Float(f32::from_be_bytes(self.fixed()?).into()),
+            0xCB => Number::Float(f64::from_be_bytes(self.fixed()?)),
             other => return Err(Fault::expected("a number", other)),
         })
     }
@@ -280,6 +291,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether this name comes next, written as all writers do; then it is taken. It may not be seen close to the end.
+    #[inline]
     pub(super) fn is_name(&mut self, name: &Name) -> bool {
         let Some(next) = self.rest.first_chunk() else { return false };
         let found = u128::from_le_bytes(*next) & name.mask == name.written;
@@ -352,10 +364,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The name of a field, with its length before it, as a number: it is compared at once.
+/// The name of a field as it is written, with its length before it, as a number: it is compared at once.
 #[derive(Debug)]
 pub(super) struct Name {
-    pub(super) text: &'static str,
     written: u128,
     /// Which of the sixteen bytes count.
     mask: u128,
@@ -377,7 +388,7 @@ impl Name {
             at += 1;
         }
         let (written, mask) = (u128::from_le_bytes(written), u128::from_le_bytes(mask));
-        Self { text, written, mask, length: 1 + name.len() }
+        Self { written, mask, length: 1 + name.len() }
     }
 }
 

@@ -11,18 +11,23 @@ use super::record::{
 
 /// Reads one record. Total: foreign bytes are an error that says where they stop to make sense.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Unreadable> {
+    let mut record = Record::default();
+    decode_into(&mut record, bytes).map(|()| record)
+}
+
+/// [`decode`] into an empty record that is there already, since records are large.
+pub fn decode_into<'a>(record: &mut Record<'a>, bytes: &'a [u8]) -> Result<(), Unreadable> {
     if bytes.len() > MAX_RECORD_BYTES {
         let reason = format!("{} bytes are more than {MAX_RECORD_BYTES}", bytes.len());
         return Err(Unreadable::new("record", reason));
     }
-    let mut record = Record::default();
     let mut timed = false;
     for found in Fields::new(bytes) {
         let (number, value) = found.map_err(|fault| Unreadable::new("record", fault))?;
         timed |= number == 13;
-        field(&mut record, number, value)?;
+        field(record, number, value)?;
     }
-    if timed { Ok(record) } else { Err(Unreadable::new("TimeStamp", "is missing")) }
+    if timed { Ok(()) } else { Err(Unreadable::new("TimeStamp", "is missing")) }
 }
 
 fn field<'a>(record: &mut Record<'a>, number: u64, value: Value<'a>) -> Result<(), Unreadable> {

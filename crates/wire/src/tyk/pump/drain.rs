@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -213,9 +212,10 @@ async fn save(
     let mut last = None;
     let unused = read(list, &head, |record, place| {
         if saved.is_none_or(|saved| place < saved) {
-            let exchange = exchange(settings, record, |start| ids.of(start, place));
-            last = Some(exchange.id);
-            submission.add(exchange);
+            let started_at = decode::started_at(record);
+            let id = ids.of(started_at, place);
+            last = Some(id);
+            submission.add(id, started_at, |exchange| fill(exchange, settings, record));
         }
     });
     drop(head);
@@ -267,12 +267,13 @@ fn read(list: &List, head: &Head, mut take: impl FnMut(&mut Record<'_>, u64)) ->
             set_aside(format!("record: more than {MAX_RECORD_BYTES} bytes"), &[]);
             continue;
         };
-        let mut record = match list.encoding {
-            Encoding::Msgpack => msgpack::decode(bytes),
-            Encoding::Protobuf => protobuf::decode(bytes),
+        let mut record = Record::default();
+        let outcome = match list.encoding {
+            Encoding::Msgpack => msgpack::decode_into(&mut record, bytes),
+            Encoding::Protobuf => protobuf::decode_into(&mut record, bytes),
         };
-        match &mut record {
-            Ok(record) => take(record, place),
+        match outcome {
+            Ok(()) => take(&mut record, place),
             Err(error) => set_aside(error.to_string(), bytes),
         }
     }
@@ -306,19 +307,15 @@ impl Ids {
     }
 }
 
-fn exchange(
-    settings: &PumpSettings,
-    record: &mut Record<'_>,
-    id: impl FnOnce(Timestamp) -> ExchangeId,
-) -> Arc<Exchange> {
+/// Completes an exchange as the settings want it.
+fn fill(exchange: &mut Exchange, settings: &PumpSettings, record: &mut Record<'_>) {
     if !settings.keep_keys {
         hide_key(record);
     }
-    let mut exchange = decode::exchange(record, id);
+    decode::fill(exchange, record);
     if let Some(project) = settings.projects.get(record.org_id.as_ref()) {
-        Arc::make_mut(&mut exchange).project = ProjectId::from(project.as_str());
+        exchange.project = ProjectId::from(project.as_str());
     }
-    exchange
 }
 
 /// A key that the gateway wrote in clear becomes the hash that it would have written, also in the tag made from it.

@@ -1,6 +1,5 @@
 //! Records to exchanges and back: what is the same, and what is lost by name.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -15,7 +14,7 @@ use crate::tyk::record::{Record, Time};
 use crate::tyk::{NAMES, decode, msgpack};
 
 fn read(record: &Record<'_>) -> Exchange {
-    Arc::unwrap_or_clone(decode::exchange(record, ExchangeId::new))
+    decode::exchange(record, ExchangeId::new)
 }
 
 /// What a record loses on its way through an exchange; the list of the format's page.

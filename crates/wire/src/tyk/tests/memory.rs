@@ -1,7 +1,5 @@
 //! `Exchange::memory` beside what the allocator was asked for.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -27,7 +25,7 @@ fn the_estimate_is_within_a_quarter_of_what_is_taken() {
         let (name, bytes) = (&vector["name"], hex(&vector["msgpack_hex"]));
         let from_record = || {
             let record = msgpack::decode(&bytes).unwrap();
-            Arc::unwrap_or_clone(decode::exchange(&record, ExchangeId::new))
+            decode::exchange(&record, ExchangeId::new)
         };
         check(&format!("{name} from its record"), || vec![from_record()]);
         let mut journalled = Vec::new();
