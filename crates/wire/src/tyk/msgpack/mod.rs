@@ -130,6 +130,19 @@ fn unreadable(field: &'static str, reason: &Fault) -> Unreadable {
     Unreadable::new(field, reason.to_string())
 }
 
+/// The entries of a record's map, each a name and its value.
+#[cfg(test)]
+pub(super) fn entries(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut reader = Reader::new(bytes);
+    let entries = reader.map().unwrap().unwrap();
+    let mut entry = || {
+        let rest = &bytes[bytes.len() - reader.left()..];
+        reader.skip().and_then(|()| reader.skip()).unwrap();
+        &rest[..rest.len() - reader.left()]
+    };
+    (0..entries).map(|_| entry()).collect()
+}
+
 /// A group of fields as gateways write it where there is nothing to say. So it is in most records, and to see that is
 /// cheaper than to read it.
 type Nothing = LazyLock<Vec<u8>>;

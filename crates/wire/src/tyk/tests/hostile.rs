@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 
 use crate::tyk::record::{
     Geo, GraphQl, GraphQlError, Latency, Layout, MAX_ITEMS, Mcp, Network, PathItem, Record, Text, Time,
@@ -93,6 +96,19 @@ proptest! {
         let mut bytes = Vec::new();
         msgpack::encode(&record, Layout::Current, &mut bytes);
         prop_assert_eq!(msgpack::decode(&bytes).unwrap(), record);
+    }
+
+    #[test]
+    fn fields_come_in_any_order(record in record(), seed: u64) {
+        for layout in [Layout::Current, Layout::V3] {
+            let mut bytes = Vec::new();
+            msgpack::encode(&record, layout, &mut bytes);
+            let mut entries = msgpack::entries(&bytes);
+            entries.shuffle(&mut StdRng::seed_from_u64(seed));
+            // A map of up to 65,535 entries, with how many those are in two bytes.
+            let shuffled = [&[0xDE, 0, entries.len() as u8], entries.concat().as_slice()].concat();
+            prop_assert_eq!(msgpack::decode(&shuffled).unwrap(), msgpack::decode(&bytes).unwrap());
+        }
     }
 
     #[test]
