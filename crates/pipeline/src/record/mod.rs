@@ -21,7 +21,7 @@ pub use reader::{BadRecord, decode};
 pub(crate) use reader::{Owner, any_owner};
 pub use writer::{BodyEnd, Side, Text, Timing, Writer};
 
-/// Appends the record of an exchange to `out`.
+/// Appends the record of an exchange to `out`. What a reader takes for given is left out.
 pub fn encode(exchange: &Exchange, out: &mut Vec<u8>) {
     let mut writer = Writer::start(out, exchange.id, exchange.started_at);
     write_context(&mut writer, exchange);
