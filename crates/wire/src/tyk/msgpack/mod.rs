@@ -95,7 +95,7 @@ fields! {
     "OrgID": |record, value| value.text().map(|text| record.org_id = text),
     "OauthID": |record, value| value.text().map(|text| record.oauth_id = text),
     "RequestTime": |record, value| value.integer().map(|number| record.request_time = number),
-    // Where gateways before 5 write it; the others do below.
+    // Where gateways have it that write `Layout::V3`; the others have it further below.
     "Latency": |record, value| latency(value).map(|latency| record.latency = latency),
     "RawRequest": |record, value| value.text().map(|text| record.raw_request = text),
     "RawResponse": |record, value| value.text().map(|text| record.raw_response = text),
