@@ -79,10 +79,7 @@ fn some(text: &str) -> Option<CompactString> {
 
 fn lowercase(text: &str) -> CompactString {
     let mut lower = CompactString::from(text);
-    // Mostly it is.
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        lower.make_ascii_lowercase();
-    }
+    lower.make_ascii_lowercase();
     lower
 }
 
